@@ -1,0 +1,152 @@
+"""The configuration: what a ra-daemon.toml may say. Unknown keys are errors."""
+
+from __future__ import annotations
+
+from datetime import date
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x20-\x5b\x5d-\x7e]+$")]
+
+
+class Section(BaseModel):
+    """A table of the file: frozen, no unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Store(Section):
+    """Where files and rows live."""
+
+    root: Path = Path("data")
+    url: str = Field(default="", description="Database URL; empty: SQLite inside root.")
+    reserve_gb: float = Field(default=1.0, ge=0, description="Refuse images below this free space.")
+
+
+class Node(Section):
+    """Our DICOM node."""
+
+    ae_title: AeTitle = "RA_DAEMON"
+    host: str = "0.0.0.0"  # noqa: S104 - a DICOM node listens; the allow-list guards it
+    port: int = Field(default=11112, ge=0, le=65535)
+    receivers: int = Field(default=1, ge=1, le=16, description="Receiver processes on one port.")
+    max_associations: int = Field(default=64, ge=1, le=1000)
+    allow_unknown: bool = Field(default=False, description="Take images from any peer.")
+    negotiation_timeout_s: float = Field(default=5.0, gt=0)
+    network_timeout_s: float = Field(default=60.0, gt=0)
+    serial_number: str = "ra-daemon-1"
+
+
+class Peer(Section):
+    """A DICOM peer: a PACS, a router, a modality."""
+
+    name: str
+    ae_title: AeTitle
+    host: str = "127.0.0.1"
+    port: int = Field(default=104, ge=1, le=65535)
+    networks: tuple[IPv4Network | IPv6Network, ...] = Field(
+        default=(), description="Addresses it may call from; empty: those of host."
+    )
+    receive: bool = Field(default=True, description="It may send images to us.")
+    send: bool = Field(default=True, description="We may send results to it.")
+    query: bool = Field(default=True, description="Ask it (C-FIND) before a resend.")
+    sr_class: Literal["comprehensive3d", "comprehensive", "enhanced"] = "comprehensive3d"
+    allow_demonstration_until: date | None = None
+
+
+class Route(Section):
+    """Which images go to which scorers and where the results go."""
+
+    name: str
+    calling_ae: str = "*"
+    called_ae: str = "*"
+    description: str = Field(default="*", description="Pattern on the study description.")
+    body_parts: tuple[str, ...] = Field(default=(), description="Empty: any; the gate decides.")
+    min_age: float = Field(default=18, ge=0)
+    for_processing: bool = False
+    secondary_capture: bool = False
+    scorers: tuple[str, ...] = ("svdh", "severity", "gradcam")
+    lane: Literal["stat", "normal", "off-hours"] = "normal"
+    destinations: tuple[str, ...] = ()
+    deliver: Literal["send", "hold", "database-only"] = "send"
+    refusals: bool = Field(default=False, description="Send a visible report of a refusal.")
+
+
+class Scoring(Section):
+    """How jobs are worked."""
+
+    bundle: str = "demo"
+    locator: str = "locator"
+    backend: str = "onnxruntime"
+    workers: int = Field(default=1, ge=1, le=64, description="Scorer processes.")
+    threads: int = Field(default=0, ge=0, description="Threads a scorer process; 0: all cores.")
+    batch: int = Field(default=4, ge=1, le=64)
+    lease_s: float = Field(default=60.0, gt=1)
+    time_limit_s: float = Field(default=60.0, gt=0, description="Wall time for one image.")
+    memory_limit_mb: int = Field(default=4096, ge=256)
+    max_attempts: int = Field(default=3, ge=1)
+    plugins: tuple[str, ...] = Field(default=(), description="Allowed plugins; empty: all.")
+
+
+class Delivering(Section):
+    """How results leave."""
+
+    first_retry_s: float = Field(default=2.0, gt=0)
+    max_retry_s: float = Field(default=900.0, gt=0)
+    timeout_s: float = Field(default=30.0, gt=0)
+
+
+class Schedule(Section):
+    """Windows, timers and housekeeping."""
+
+    off_hours: str = "20:00-06:00 UTC"
+    starvation_h: float = Field(default=48.0, gt=0, description="Off-hours jobs older than this run.")
+    quiet_s: float = Field(default=60.0, ge=0, description="Silence that ends a study.")
+    retain_pixels_days: float | None = Field(default=None, ge=0)
+    reconcile_s: float = Field(default=300.0, gt=0)
+
+
+class Web(Section):
+    """Health, metrics and pages."""
+
+    enabled: bool = True
+    host: str = "127.0.0.1"
+    port: int = Field(default=8042, ge=0, le=65535)
+
+
+class Log(Section):
+    """Logging."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "console"] = "auto"
+
+
+class Config(Section):
+    """A whole configuration. ``path`` is the file it came from; paths in it are relative to it."""
+
+    store: Store = Store()
+    node: Node = Node()
+    peer: tuple[Peer, ...] = ()
+    route: tuple[Route, ...] = ()
+    scoring: Scoring = Scoring()
+    delivery: Delivering = Delivering()
+    schedule: Schedule = Schedule()
+    web: Web = Web()
+    log: Log = Log()
+
+    @property
+    def root(self) -> Path:
+        """The store's folder."""
+        return self.store.root
+
+    @property
+    def database_url(self) -> str:
+        """SQLAlchemy URL of the database."""
+        return self.store.url or f"sqlite:///{self.store.root / 'ra-daemon.db'}"
+
+    def peer_named(self, name: str) -> Peer | None:
+        """The peer of that name, or None."""
+        return next((p for p in self.peer if p.name == name), None)

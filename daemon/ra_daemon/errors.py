@@ -1,0 +1,75 @@
+"""Errors of the daemon. Each has a code, a hint that names the remedy, and says whether to retry.
+
+RaError (ra_engine)
+└── DaemonError
+    ├── ConfigError         exit status 3   the configuration cannot be used
+    ├── PeerError           exit status 4   a DICOM peer refused or did not answer
+    ├── StoreError          exit status 5   the database or the object store cannot be used
+    │   └── LeaseLostError                  the job was given to another worker meanwhile
+    ├── UnreadableError                     a file is no DICOM image that we can decode
+    ├── ComposeError                        a report or capture could not be written
+    └── ScorerCrashError                    a scorer process died, hung or outgrew its memory
+"""
+
+from __future__ import annotations
+
+from ra_engine.errors import RaError
+
+
+class DaemonError(RaError):
+    """The daemon could not do what it was asked."""
+
+    code = "daemon.failed"
+    exit_status = 1
+
+
+class ConfigError(DaemonError):
+    """The configuration cannot be used."""
+
+    code = "config.invalid"
+    hint = "Run ra-daemon config check: it prints key, value, allowed range and the nearest key."
+    exit_status = 3
+
+
+class PeerError(DaemonError):
+    """A DICOM peer refused or did not answer."""
+
+    code = "peer.failed"
+    hint = "Run ra-daemon echo PEER and compare AE titles, host and port with the peer's own list."
+    retriable = True
+    exit_status = 4
+
+
+class StoreError(DaemonError):
+    """The database or the object store cannot be used."""
+
+    code = "store.failed"
+    hint = "Run ra-daemon doctor: it checks the database, its version and the disk."
+    exit_status = 5
+
+
+class LeaseLostError(StoreError):
+    """The lease of this job ran out and another worker holds the job now."""
+
+    code = "job.lease_lost"
+    hint = "Nothing to do: the other worker finishes the job. Raise scoring.lease_s if it recurs."
+
+
+class UnreadableError(DaemonError):
+    """The file is no DICOM image that can be decoded."""
+
+    code = "instance.unreadable"
+    hint = "Open the file with dcmdump; ask the sender to send it again uncompressed."
+
+
+class ComposeError(DaemonError):
+    """A report or a capture could not be composed."""
+
+    code = "report.failed"
+
+
+class ScorerCrashError(DaemonError):
+    """A scorer process died, hung or outgrew its memory."""
+
+    code = "scorer.crashed"
+    hint = "Run ra-daemon jobs show ID for the plugin at fault; then ra-daemon plugins check NAME."
