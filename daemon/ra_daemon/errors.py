@@ -72,4 +72,5 @@ class ScorerCrashError(DaemonError):
     """A scorer process died, hung or outgrew its memory."""
 
     code = "scorer.crashed"
+    blame = ""
     hint = "Run ra-daemon jobs show ID for the plugin at fault; then ra-daemon plugins check NAME."

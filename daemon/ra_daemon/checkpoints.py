@@ -1,0 +1,37 @@
+"""Named points of the nine steps, so that a test can prove which one a SIGKILL hit.
+
+Off unless ``RA_DAEMON_CHECKPOINT_DIR`` is set. Each hit appends ``step time pid`` to one file a
+process. With ``RA_DAEMON_KILL_AT=step:n`` the process group is killed at the n-th hit of ``step``
+in this process, after the line is on disk.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+
+STEPS = ("receive", "admit", "claim", "decode", "gate", "score", "record", "compose", "deliver")
+VARIABLES = ("RA_DAEMON_CHECKPOINT_DIR", "RA_DAEMON_KILL_AT")
+
+_hits: Counter[str] = Counter()
+
+
+def hit(step: str) -> None:
+    """Note that ``step`` (one of ``STEPS``) is under way; kill the process group when told to."""
+    folder = os.environ.get(VARIABLES[0])
+    if folder is None:
+        return
+    _hits[step] += 1
+    wanted, _, count = os.environ.get(VARIABLES[1], "").partition(":")
+    fatal = step == wanted and _hits[step] == int(count or 1)
+    line = f"{step} {time.time():.6f} {os.getpid()}{' kill' if fatal else ''}\n"
+    log = os.open(Path(folder) / f"{os.getpid()}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        os.write(log, line.encode())
+    finally:
+        os.close(log)
+    if fatal:
+        os.killpg(os.getpgrp(), signal.SIGKILL)

@@ -1,0 +1,1 @@
+"""The steps of one radiograph, one file each; no step imports another."""

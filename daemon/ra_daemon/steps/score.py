@@ -1,0 +1,157 @@
+"""Score: eligible hand views become findings; every graph runs once a batch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ra_daemon import plugins
+from ra_daemon.config import Config
+from ra_daemon.domain import Scored
+from ra_daemon.errors import ConfigError
+from ra_engine.bundle import Bundle, load_bundle
+from ra_engine.contracts import Scorer, Session
+from ra_engine.locate import Locator
+from ra_engine.plan import Plan, plan
+from ra_engine.types import Finding, HandView, Located, QualityFlag, Radiograph, ScoredImage, Side
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gated:
+    """An image that passed the gate, and what is known of its laterality."""
+
+    image: ScoredImage
+    side: Side
+    side_source: str
+    conflict: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """Loaded sessions: the locator, the score bundle, and one plan for each set of scorers."""
+
+    locator: Locator
+    bundle: Bundle
+    session: Session
+    scorers: Mapping[str, Scorer]
+    plans: dict[tuple[str, ...], Plan]
+
+    @classmethod
+    def load(cls, config: Config) -> Models:
+        """Verify and load what the configuration names.
+
+        Raises:
+            BundleError: a bundle cannot be trusted.
+            BackendError: the runtime refuses a graph.
+            ConfigError: no such bundle or backend.
+        """
+        scoring = config.scoring
+        threads = scoring.threads or len(os.sched_getaffinity(0))
+        backend = plugins.backend(scoring.backend)
+        locator = load_bundle(plugins.bundle_path(scoring.locator, config.root))
+        bundle = load_bundle(plugins.bundle_path(scoring.bundle, config.root))
+        scorers, _broken = plugins.scorers(scoring.plugins)
+        return cls(
+            locator=Locator(backend.load(locator.graph, threads=threads), locator),
+            bundle=bundle,
+            session=backend.load(bundle.graph, threads=threads),
+            scorers=scorers,
+            plans={},
+        )
+
+    @property
+    def engine(self) -> str:
+        """Session key of the score graph."""
+        return self.session.key
+
+    def locate(self, radiograph: Radiograph) -> Located:
+        """Find the hands."""
+        return self.locator.locate(radiograph)
+
+    def score(
+        self, batch: Sequence[Gated], scorers: tuple[str, ...], on_scorer: Callable[[str], None]
+    ) -> list[Scored]:
+        """Score a batch; results do not depend on its composition.
+
+        Raises:
+            ScorerError: a scorer failed on this batch; it names the scorer.
+        """
+        chosen = self.plans.get(scorers)
+        if chosen is None:
+            chosen = plan(chosen_scorers(self.scorers, scorers), [(self.bundle, self.session)])
+            self.plans[scorers] = chosen
+        found = chosen.run([g.image for g in batch], on_scorer=on_scorer)
+        return [_scored(g, findings) for g, findings in zip(batch, found, strict=True)]
+
+
+def chosen_scorers(known: Mapping[str, Scorer], names: Sequence[str]) -> list[Scorer]:
+    """The scorers of those names.
+
+    Raises:
+        ConfigError: one is not installed or is broken.
+    """
+    missing = [n for n in names if n not in known]
+    if missing:
+        raise ConfigError(
+            f"No scorer {', '.join(missing)}; installed: {', '.join(sorted(known)) or 'none'}.",
+            hint="Run ra-daemon plugins list: it shows broken plugins and why.",
+        )
+    return [known[n] for n in names]
+
+
+def pipeline_digest(config: Config, scorers: Sequence[str], gate_version: str) -> str:
+    """sha256 over everything that decides a result but the engine: one input, one pipeline, one result.
+
+    Raises:
+        BundleError: a bundle cannot be trusted.
+    """
+    bundle = load_bundle(plugins.bundle_path(config.scoring.bundle, config.root))
+    locator = load_bundle(plugins.bundle_path(config.scoring.locator, config.root))
+    known, _broken = plugins.scorers(config.scoring.plugins)
+    parts = {
+        "bundle": bundle.digest,
+        "locator": locator.digest,
+        "gate": gate_version,
+        "scorers": [f"{s.name}/{s.api_version}" for s in chosen_scorers(known, scorers)],
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def with_sides(
+    views: Sequence[HandView], side: Side, source: str, *, conflict: bool
+) -> tuple[HandView, ...]:
+    """Name the side of every view: the tag for one hand, the place in the image for two.
+
+    Which side of the film a thumb points to proves nothing, so two hands are told apart by place
+    only; where tag and pixels conflict no side is named and only the total is given.
+    """
+    if len(views) == 1:
+        return (replace(views[0], side=side, side_source=source),)
+    places = (Side.IMAGE_LEFT, Side.IMAGE_RIGHT)
+    return tuple(
+        replace(v, side=Side.UNKNOWN if conflict else places[v.index], side_source="position")
+        for v in views
+    )
+
+
+def _scored(gated: Gated, findings: Sequence[Finding]) -> Scored:
+    extra: list[Finding] = []
+    if gated.conflict:
+        extra.append(
+            QualityFlag(
+                code="laterality_conflict",
+                text="The tags name one side, the image shows two hands: total only.",
+            )
+        )
+    views = gated.image.views
+    hands = "both" if len(views) == 2 else (views[0].side.value if views else "unknown")
+    return Scored(
+        views=views,
+        findings=(*findings, *extra),
+        laterality=gated.side,
+        laterality_source=gated.side_source,
+        hands=hands,
+    )

@@ -1,0 +1,1 @@
+"""Claim, steps, settle: the only loop over jobs, and the wall that isolates them."""

@@ -1,0 +1,44 @@
+"""What the dispatcher and a scorer process tell each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ra_daemon.config import Route
+from ra_daemon.domain import Header, Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreTask:
+    """One image to be worked: absolute path of its file, its header, and the route's rules."""
+
+    job_id: int
+    path: str
+    header: Header
+    route: Route
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """The process has loaded its models. ``engine`` is the session key of the score graph."""
+
+    engine: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """The process is alive and now at ``stage``; ``blame`` names the plugin at work, if any."""
+
+    stage: str
+    blame: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """One task is done."""
+
+    job_id: int
+    outcome: Outcome
+
+
+Message = Ready | Progress | Settled

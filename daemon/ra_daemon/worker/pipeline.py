@@ -1,0 +1,118 @@
+"""Decode, gate and score of a batch inside the scorer process; one bad image harms no other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ra_daemon import checkpoints
+from ra_daemon.config import Config
+from ra_daemon.domain import Failed, Outcome, Refused
+from ra_daemon.errors import DaemonError
+from ra_daemon.steps import decode, gate, score
+from ra_daemon.worker.child import failed
+from ra_daemon.worker.messages import ScoreTask
+from ra_engine.types import Radiograph, ScoredImage
+
+ProgressTeller = Callable[[str, str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Eligible:
+    task: ScoreTask
+    gated: score.Gated
+    timings: dict[str, float]
+
+
+class Pipeline:
+    """The models, loaded once, and the three steps that need them."""
+
+    def __init__(self, config: Config, *, progress: ProgressTeller) -> None:
+        self._progress = progress
+        self._models = score.Models.load(config)
+
+    @property
+    def engine(self) -> str:
+        """Session key of the score graph."""
+        return self._models.engine
+
+    def run(self, tasks: Sequence[ScoreTask]) -> Iterator[tuple[int, Outcome]]:
+        """Yield (job id, outcome) for every task, in any order."""
+        eligible: dict[tuple[str, ...], list[_Eligible]] = {}
+        for task in tasks:
+            ready = self._admit_to_score(task)
+            if isinstance(ready, _Eligible):
+                eligible.setdefault(task.route.scorers, []).append(ready)
+            else:
+                yield task.job_id, ready
+        for scorers, group in eligible.items():
+            yield from self._score(scorers, group)
+
+    def _admit_to_score(self, task: ScoreTask) -> _Eligible | Outcome:
+        """Decode and gate one image."""
+        timings: dict[str, float] = {}
+        try:
+            refused = gate.judge_header(task.header, task.route)
+            if refused is not None:
+                checkpoints.hit("gate")
+                return refused
+            self._progress("decode", "")
+            checkpoints.hit("decode")
+            started = time.perf_counter()
+            radiograph = decode.decode(Path(task.path))
+            timings["decode"] = time.perf_counter() - started
+            if isinstance(radiograph, Refused):
+                return radiograph
+            self._progress("gate", "")
+            checkpoints.hit("gate")
+            started = time.perf_counter()
+            gated = self._gate(task, radiograph)
+            timings["gate"] = time.perf_counter() - started
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the worker loop's isolation wall
+            return failed(error, "decode")
+        return gated if isinstance(gated, Refused) else _Eligible(task=task, gated=gated, timings=timings)
+
+    def _gate(self, task: ScoreTask, radiograph: Radiograph) -> score.Gated | Refused:
+        located = self._models.locate(radiograph)
+        refused = gate.judge_pixels(radiograph, located)
+        if refused is not None:
+            return refused
+        side, source, conflict = gate.laterality(radiograph, located)
+        views = score.with_sides(located.hands, side, source, conflict=conflict)
+        image = ScoredImage(instance=str(task.job_id), radiograph=radiograph, views=views)
+        return score.Gated(image=image, side=side, side_source=source, conflict=conflict)
+
+    def _score(
+        self, scorers: tuple[str, ...], group: Sequence[_Eligible]
+    ) -> Iterator[tuple[int, Outcome]]:
+        """Score a group together; when that fails, each alone, so that only the bad one fails."""
+        checkpoints.hit("score")
+        started = time.perf_counter()
+        try:
+            outcomes = self._models.score(
+                [e.gated for e in group], scorers, lambda name: self._progress("score", name)
+            )
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the worker loop's isolation wall
+            if len(group) > 1:
+                for one in group:
+                    yield from self._score(scorers, [one])
+                return
+            yield group[0].task.job_id, _blamed(error)
+            return
+        seconds = (time.perf_counter() - started) / len(group)
+        for one, outcome in zip(group, outcomes, strict=True):
+            timings = {**one.timings, "score": seconds}
+            yield one.task.job_id, replace(outcome, timings=timings)
+
+
+def _blamed(error: Exception) -> Failed:
+    blame = str(getattr(error, "scorer", "")) or "score"
+    if isinstance(error, DaemonError):
+        blame = str(getattr(error, "blame", blame))
+    return failed(error, blame)
