@@ -1,0 +1,71 @@
+"""Admit: a received file becomes rows and an object; idempotent, so a restart just goes on.
+
+Order: link into the object store, commit the rows, only then leave the inbox. A crash between any
+two of these repeats the rest; nothing is lost and nothing is admitted twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from ra_daemon import checkpoints, log
+from ra_daemon.config import Config, Route
+from ra_daemon.dicom import inbox, read
+from ra_daemon.domain import Admission, Header, Reason, Refused
+from ra_daemon.errors import UnreadableError
+from ra_daemon.routing import lane_of, match_route
+from ra_daemon.store import instances
+from ra_daemon.store.objects import ObjectStore
+from ra_daemon.store.queue import JobQueue
+
+_log = log.get(__name__)
+
+
+def digest_file(path: Path, store: ObjectStore) -> Admission:
+    """Digest one inbox file and link it into the object store."""
+    checkpoints.hit("admit")
+    dataset_sha256, pixel_sha256 = read.digests(path)
+    header: Header | None = None
+    refused: Refused | None = None
+    try:
+        header = read.read_header(path)
+    except UnreadableError as error:
+        refused = Refused(reason=Reason.UNREADABLE, detail=str(error))
+    stat = path.stat()
+    return Admission(
+        dataset_sha256=dataset_sha256,
+        pixel_sha256=pixel_sha256,
+        path=store.adopt(path, dataset_sha256, ".dcm"),
+        size=stat.st_size,
+        received_at=datetime.fromtimestamp(stat.st_mtime, UTC),
+        origin=inbox.read_origin(path),
+        header=header,
+        refused=refused,
+    )
+
+
+def admit(
+    conn: Connection,
+    admission: Admission,
+    *,
+    config: Config,
+    queue: JobQueue,
+    digest_of: Callable[[Route], str],
+) -> None:
+    """Write the rows of one file and, when a route takes it, its job."""
+    route = None
+    if admission.header is not None:
+        route = match_route(config, admission.origin, admission.header)
+    result = instances.admit(conn, admission, route=route.name if route else "")
+    key = log.uid_key(admission.header.sop_instance_uid) if admission.header else "-"
+    _log.info("instance.admitted", instance=result.instance_id, uid=key, status=result.status)
+    if result.status in ("same", "header_changed") or admission.refused is not None:
+        return
+    if route is None:
+        instances.refuse(conn, result.instance_id, Refused(reason=Reason.NO_ROUTE))
+        return
+    queue.enqueue(conn, result.instance_id, digest_of(route), lane_of(route), route.name)
