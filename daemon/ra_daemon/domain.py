@@ -177,6 +177,8 @@ class Claim:
     dataset_sha256: str
     origin: Origin
     header: Header
+    route: str = ""
+    pipeline_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
