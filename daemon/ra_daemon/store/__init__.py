@@ -1,0 +1,1 @@
+"""Everything durable: files, rows, the queue, the outbox. SQLAlchemy rows never leave this room."""

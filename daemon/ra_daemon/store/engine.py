@@ -1,0 +1,148 @@
+"""Open the database: SQLite (WAL, synchronous FULL, BEGIN IMMEDIATE) or PostgreSQL."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.pool import NullPool
+
+from ra_daemon.errors import StoreError
+
+BUSY_TIMEOUT_MS = 30_000
+_READING = "ra_reading"
+_NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs"})
+
+
+def open_engine(url: str) -> sa.Engine:
+    """Open the database for writing.
+
+    Raises:
+        StoreError: the address cannot be used, or SQLite lies on a network file system.
+    """
+    address = _address(url)
+    if address.get_backend_name() == "sqlite":
+        return _open_sqlite(address)
+    return sa.create_engine(address, pool_pre_ping=True, pool_size=10, max_overflow=20)
+
+
+def read_only(url: str) -> sa.Engine:
+    """Open the database so that the connection itself refuses to write.
+
+    Raises:
+        StoreError: the address cannot be used.
+    """
+    address = _address(url)
+    if address.get_backend_name() == "sqlite":
+        path = Path(address.database or "").absolute()
+
+        def connect() -> sqlite3.Connection:
+            conn = sqlite3.connect(
+                f"file:{quote(str(path))}?mode=ro",
+                uri=True,
+                isolation_level=None,
+                timeout=BUSY_TIMEOUT_MS / 1000,
+                check_same_thread=False,
+            )
+            conn.execute("PRAGMA query_only=ON")
+            return conn
+
+        return sa.create_engine("sqlite://", creator=connect, poolclass=NullPool)
+    options = "-c default_transaction_read_only=on -c statement_timeout=300000"
+    return sa.create_engine(address, connect_args={"options": options}, poolclass=NullPool)
+
+
+@contextmanager
+def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A connection that only reads: on SQLite it does not wait for the writer."""
+    with engine.connect().execution_options(**{_READING: True}) as conn, conn.begin():
+        yield conn
+
+
+def insert_new(conn: sa.Connection, table: sa.Table, values: Mapping[str, Any]) -> int | None:
+    """Insert a row unless a unique constraint has it already; its id, or None when there."""
+    if conn.dialect.name == "postgresql":
+        statement: Any = postgresql.insert(table)
+    else:
+        statement = sqlite.insert(table)
+    statement = statement.values(dict(values)).on_conflict_do_nothing().returning(table.c.id)
+    found: int | None = conn.execute(statement).scalar_one_or_none()
+    return found
+
+
+def _address(url: str) -> URL:
+    try:
+        address = make_url(url)
+    except sa.exc.ArgumentError as error:
+        raise StoreError(
+            "The database URL cannot be read.",
+            hint="Write store.url as sqlite:///PATH or postgresql://USER@HOST/NAME.",
+        ) from error
+    backend = address.get_backend_name()
+    if backend == "sqlite":
+        return address
+    if backend != "postgresql":
+        raise StoreError(
+            f"{backend} is not supported.",
+            hint="Use sqlite:///PATH or postgresql://USER@HOST/NAME.",
+        )
+    return address.set(drivername="postgresql+psycopg")
+
+
+def _open_sqlite(address: URL) -> sa.Engine:
+    if not address.database or address.database == ":memory:":
+        raise StoreError("SQLite needs a file.", hint="Write store.url as sqlite:///PATH.")
+    folder = Path(address.database).absolute().parent
+    kind = file_system(folder)
+    if kind in _NETWORK:
+        raise StoreError(
+            f"SQLite on a network file system ({kind}) loses data.",
+            hint="Put store.root on a local disk, or set store.url to a PostgreSQL database.",
+        )
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    timeout = BUSY_TIMEOUT_MS / 1000
+    engine = sa.create_engine(address, connect_args={"timeout": timeout})
+    sa.event.listen(engine, "connect", _configure_sqlite)
+    sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _configure_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        f"busy_timeout={BUSY_TIMEOUT_MS}",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(conn: sa.Connection) -> None:
+    # A transaction that first reads and then writes fails at once, without waiting, when another
+    # wrote in between; taking the write lock at the start makes it wait instead.
+    reads = conn.get_execution_options().get(_READING, False)
+    conn.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def file_system(path: Path) -> str:
+    """Type of the file system that holds ``path`` (Linux), or "" when unknown."""
+    table = Path("/proc/self/mounts")
+    if not table.is_file():
+        return ""
+    best, kind = "", ""
+    for line in table.read_text(encoding="utf-8", errors="replace").splitlines():
+        fields = line.split()
+        mount = fields[1].replace("\\040", " ")
+        if len(mount) >= len(best) and path.resolve().is_relative_to(mount):
+            best, kind = mount, fields[2]
+    return kind

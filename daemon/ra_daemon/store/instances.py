@@ -1,0 +1,148 @@
+"""Instances: what came in, once each, by (SOP instance UID, data-set digest)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from ra_daemon.domain import Admission, Header, Refused
+from ra_daemon.store import outcomes
+from ra_daemon.store.clock import database_now
+from ra_daemon.store.engine import insert_new
+from ra_daemon.store.rows import dump_header
+from ra_daemon.store.tables import dicom_object, header_change, instance, outcome
+
+Status = Literal["new", "same", "conflict", "header_changed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdmitResult:
+    """The row of an admitted file.
+
+    ``new``: first of its UID. ``same``: this content, or one of our own objects, was known.
+    ``conflict``: the UID was known with other pixels; both are kept and flagged.
+    ``header_changed``: the UID was known with the same pixels; its rows were updated.
+    """
+
+    instance_id: int
+    status: Status
+
+
+def admit(conn: sa.Connection, admission: Admission, route: str = "") -> AdmitResult:
+    """Write the rows of one file; idempotent. A refusal in ``admission`` is recorded with it."""
+    uid = admission.header.sop_instance_uid if admission.header else ""
+    known = _known(conn, admission, uid)
+    if known is not None:
+        return known
+    twins = _same_uid(conn, uid)
+    if admission.header is not None and admission.pixel_sha256:
+        for twin in twins:
+            if twin["pixel_sha256"] == admission.pixel_sha256:
+                _change_header(conn, int(twin["id"]), admission, admission.header)
+                return AdmitResult(instance_id=int(twin["id"]), status="header_changed")
+    values = _values(admission, uid, route, conflict=bool(twins))
+    instance_id = insert_new(conn, instance, values)
+    if instance_id is None:  # another ingester was faster
+        return admit(conn, admission, route)
+    if twins:
+        conn.execute(
+            sa.update(instance).where(instance.c.sop_instance_uid == uid).values(conflict=1)
+        )
+    if admission.refused is not None:
+        refuse(conn, instance_id, admission.refused)
+    return AdmitResult(instance_id=instance_id, status="conflict" if twins else "new")
+
+
+def refuse(conn: sa.Connection, instance_id: int, refused: Refused) -> None:
+    """Record a refusal that needs no job (unreadable, no route); idempotent."""
+    outcomes.add_refusal(
+        conn,
+        refused,
+        instance_id=instance_id,
+        source_key=f"instance:{instance_id}",
+        created_at=database_now(conn),
+    )
+
+
+def _known(conn: sa.Connection, admission: Admission, uid: str) -> AdmitResult | None:
+    """The row of the same content, of a header already taken over, or of our own object."""
+    digest = admission.dataset_sha256
+    same = sa.select(instance.c.id).where(
+        instance.c.sop_instance_uid == uid, instance.c.dataset_sha256 == digest
+    )
+    changed = (
+        sa.select(instance.c.id)
+        .join(header_change, header_change.c.instance_id == instance.c.id)
+        .where(instance.c.sop_instance_uid == uid, header_change.c.dataset_sha256 == digest)
+    )
+    own = (
+        sa.select(outcome.c.instance_id)
+        .join(dicom_object, dicom_object.c.outcome_id == outcome.c.id)
+        .where(dicom_object.c.sop_instance_uid == uid)
+    )
+    for query in (same, changed, *([own] if uid else [])):
+        found = conn.execute(query).scalar()
+        if found is not None:
+            return AdmitResult(instance_id=int(found), status="same")
+    return None
+
+
+def _same_uid(conn: sa.Connection, uid: str) -> list[sa.RowMapping]:
+    if not uid:
+        return []
+    query = (
+        sa.select(instance.c.id, instance.c.pixel_sha256)
+        .where(instance.c.sop_instance_uid == uid)
+        .order_by(instance.c.id)
+    )
+    return list(conn.execute(query).mappings())
+
+
+def _change_header(
+    conn: sa.Connection, instance_id: int, admission: Admission, header: Header
+) -> None:
+    insert_new(
+        conn,
+        header_change,
+        {
+            "instance_id": instance_id,
+            "dataset_sha256": admission.dataset_sha256,
+            "path": admission.path,
+            "header": dump_header(header),
+            "received_at": admission.received_at,
+        },
+    )
+    conn.execute(
+        sa.update(instance).where(instance.c.id == instance_id).values(**_identity(header))
+    )
+
+
+def _identity(header: Header | None) -> dict[str, Any]:
+    if header is None:
+        return {"header": None}
+    return {
+        "study_instance_uid": header.study_instance_uid,
+        "patient_id": header.patient_id,
+        "accession_number": header.accession_number,
+        "study_date": header.study_date,
+        "header": dump_header(header),
+    }
+
+
+def _values(admission: Admission, uid: str, route: str, *, conflict: bool) -> dict[str, Any]:
+    return {
+        "sop_instance_uid": uid,
+        "dataset_sha256": admission.dataset_sha256,
+        "pixel_sha256": admission.pixel_sha256,
+        "path": admission.path,
+        "size": admission.size,
+        "calling_ae": admission.origin.calling_ae,
+        "called_ae": admission.origin.called_ae,
+        "address": admission.origin.address,
+        "route": route,
+        "conflict": int(conflict),
+        "received_at": admission.received_at,
+        **_identity(admission.header),
+    }

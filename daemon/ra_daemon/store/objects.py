@@ -1,0 +1,197 @@
+"""Files: temporary, received, and kept; a file has its final name only when it is whole on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import Protocol
+
+FOLDERS = ("tmp", "inbox", "objects", "engines", "run")
+
+
+class Io(Protocol):
+    """The operations whose order decides what a crash can lose; injected so that tests may lose it."""
+
+    def write(self, path: Path, data: bytes) -> None:
+        """Write a whole new file; not yet durable."""
+
+    def fsync(self, path: Path) -> None:
+        """Make a file's content, or a folder's entries, durable."""
+
+    def replace(self, source: Path, target: Path) -> None:
+        """Rename, atomically, over what is there."""
+
+    def link(self, source: Path, target: Path) -> None:
+        """Give a file a second name. Raises FileExistsError when it is taken."""
+
+    def mkdir(self, path: Path) -> None:
+        """Make one folder (0700) unless it is there."""
+
+    def unlink(self, path: Path) -> None:
+        """Remove a name."""
+
+    def exists(self, path: Path) -> bool:
+        """Whether the name is there."""
+
+
+class DiskIo:
+    """The real ones."""
+
+    def write(self, path: Path, data: bytes) -> None:
+        """Write a whole new file, mode 0600."""
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+
+    def fsync(self, path: Path) -> None:
+        """Flush a file or a folder to the disk."""
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def replace(self, source: Path, target: Path) -> None:
+        """Rename over what is there."""
+        source.replace(target)
+
+    def link(self, source: Path, target: Path) -> None:
+        """Hard link; a durable copy where the file system has none."""
+        try:
+            os.link(source, target)
+        except FileExistsError:
+            raise
+        except OSError:
+            partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+            shutil.copyfile(source, partial)
+            self.fsync(partial)
+            partial.replace(target)
+
+    def mkdir(self, path: Path) -> None:
+        """Make one folder."""
+        path.mkdir(mode=0o700, exist_ok=True)
+
+    def unlink(self, path: Path) -> None:
+        """Remove a name."""
+        path.unlink(missing_ok=True)
+
+    def exists(self, path: Path) -> bool:
+        """Whether the name is there."""
+        return path.exists()
+
+
+class ObjectStore:
+    """The folder that ``[store] root`` names. Rows hold paths relative to ``root``."""
+
+    def __init__(self, root: Path, io: Io | None = None) -> None:
+        self.root = Path(root)
+        self._io: Io = io if io is not None else DiskIo()
+        self._durable: set[Path] = set()  # folders whose own entry this process made durable
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name in FOLDERS:
+            self._io.mkdir(self.root / name)
+        self._io.fsync(self.root)
+
+    @property
+    def inbox(self) -> Path:
+        """Folder of received files that are not yet admitted."""
+        return self.root / "inbox"
+
+    @property
+    def tmp(self) -> Path:
+        """Folder of unfinished files, on the same file system as the others."""
+        return self.root / "tmp"
+
+    def write_temp(self) -> Path:
+        """A new empty file (0600) to receive into."""
+        path = self.tmp / uuid.uuid4().hex
+        self._io.write(path, b"")
+        return path
+
+    def publish_inbox(self, temp: Path, name: str) -> Path:
+        """Make a received file durable under its final name; only then may it be acknowledged."""
+        target = self.inbox / name
+        self._io.fsync(temp)
+        self._io.replace(temp, target)
+        self._io.fsync(self.inbox)
+        return target
+
+    def inbox_files(self) -> list[Path]:
+        """Files that wait for admission, sorted by name; sidecars (``.json``) are left out."""
+        return sorted(
+            p
+            for p in self.inbox.iterdir()
+            if p.is_file() and not p.name.startswith(".") and p.suffix != ".json"
+        )
+
+    def leave_inbox(self, path: Path) -> None:
+        """Drop an admitted file's inbox name, after its rows are committed."""
+        self._io.unlink(path)
+
+    def adopt(self, path: Path, sha256: str, suffix: str) -> str:
+        """Give a durable file of the same file system a second name among the objects.
+
+        Returns:
+            The path relative to the root. Idempotent.
+        """
+        target = self._target(sha256, suffix)
+        if not self._io.exists(target):
+            try:
+                self._io.link(path, target)
+            except FileExistsError:  # another thread was faster; the content is the same
+                pass
+        self._io.fsync(target.parent)  # also when there: a kill may have come before the last one
+        return self._relative(target)
+
+    def put_bytes(self, data: bytes, suffix: str) -> tuple[str, str]:
+        """Keep ``data`` durably under its digest.
+
+        Returns:
+            (path relative to the root, sha256). The same bytes give the same file.
+        """
+        sha256 = hashlib.sha256(data).hexdigest()
+        target = self._target(sha256, suffix)
+        if not self._io.exists(target):
+            temp = self.tmp / uuid.uuid4().hex
+            self._io.write(temp, data)
+            self._io.fsync(temp)
+            self._io.replace(temp, target)
+        self._io.fsync(target.parent)
+        return self._relative(target), sha256
+
+    def open_path(self, relative: str) -> Path:
+        """The absolute path of a stored file.
+
+        Raises:
+            ValueError: it leads out of the store.
+        """
+        path = (self.root / relative).resolve()
+        if not path.is_relative_to(self.root.resolve()):
+            raise ValueError("The path leads out of the store.")
+        return path
+
+    def sweep_temp(self) -> int:
+        """Remove what a crash left unfinished; call at start, before anything receives."""
+        left = [p for p in self.tmp.iterdir() if p.is_file()]
+        for path in left:
+            self._io.unlink(path)
+        return len(left)
+
+    def free_bytes(self) -> int:
+        """Bytes free on the file system of the store."""
+        return shutil.disk_usage(self.root).free
+
+    def _target(self, sha256: str, suffix: str) -> Path:
+        objects = self.root / "objects"
+        folder = objects / sha256[:2]
+        if folder not in self._durable:
+            self._io.mkdir(folder)
+            self._io.fsync(objects)
+            self._durable.add(folder)
+        return folder / f"{sha256}{suffix}"
+
+    def _relative(self, target: Path) -> str:
+        return target.relative_to(self.root).as_posix()

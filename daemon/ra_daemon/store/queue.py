@@ -1,0 +1,268 @@
+"""The leased job table: claim in batches, heartbeat, completion fenced by token.
+
+The same statements run on SQLite and PostgreSQL; only ``FOR UPDATE SKIP LOCKED`` (which SQLite's
+compiler leaves out) and ``BEGIN IMMEDIATE`` differ.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from ra_daemon.domain import Claim, Failed, JobState, Lane
+from ra_daemon.errors import LeaseLostError
+from ra_daemon.store.clock import Clock, database_now
+from ra_daemon.store.engine import insert_new, reading
+from ra_daemon.store.job_rows import JobRow, claims_of, job_row, joined
+from ra_daemon.store.tables import job
+
+MAX_LOST_LEASES = 10
+"""A job that lost more leases than this brings its workers down: it becomes a dead letter."""
+
+_FREE: dict[str, Any] = {"owner": "", "token": "", "lease_until": None}
+_Claims = list[Claim]
+_Jobs = list[JobRow]
+
+
+class JobQueue:
+    """Jobs of one database; safe to share between threads."""
+
+    def __init__(self, engine: sa.Engine, clock: Clock = database_now) -> None:
+        self._engine = engine
+        self._now = clock
+
+    def enqueue(
+        self,
+        conn: sa.Connection,
+        instance_id: int,
+        pipeline_digest: str,
+        lane: Lane,
+        route: str,
+        not_before: datetime | None = None,
+    ) -> int | None:
+        """Add a job in the caller's transaction; None when this pipeline has the image already."""
+        now = self._now(conn)
+        return insert_new(
+            conn,
+            job,
+            {
+                "instance_id": instance_id,
+                "pipeline_digest": pipeline_digest,
+                "lane": int(lane),
+                "route": route,
+                "state": JobState.QUEUED.value,
+                "not_before": not_before or now,
+                "created_at": now,
+            },
+        )
+
+    def claim(
+        self,
+        owner: str,
+        limit: int,
+        lease_s: float,
+        lanes: Sequence[Lane],
+        starvation: timedelta | None = None,
+    ) -> _Claims:
+        """Lease up to ``limit`` due jobs, stat before normal before off-hours, oldest first.
+
+        Expired leases return to the queue first. Off-hours jobs older than ``starvation`` move to
+        the normal lane, so that a busy node serves them in the end.
+        """
+        token = uuid.uuid4().hex
+        with self._engine.begin() as conn:
+            now = self._now(conn)
+            self._reclaim(conn, now)
+            if starvation is not None:
+                self._promote(conn, now - starvation)
+            due = _due(now, lanes, limit).cte("due")
+            taken = conn.execute(
+                sa.update(job)
+                .where(job.c.id.in_(sa.select(due.c.id)))
+                .values(
+                    state=JobState.LEASED.value,
+                    owner=owner,
+                    token=token,
+                    lease_until=now + timedelta(seconds=lease_s),
+                )
+                .returning(job.c.id)
+            ).scalars()
+            return claims_of(conn, list(taken))
+
+    def heartbeat(self, claims: Sequence[Claim], lease_s: float) -> _Claims:
+        """Extend the leases of those claims that are still ours, and return these."""
+        with self._engine.begin() as conn:
+            until = self._now(conn) + timedelta(seconds=lease_s)
+            extended = conn.execute(
+                sa.update(job).where(_held(claims)).values(lease_until=until).returning(job.c.id)
+            ).scalars()
+            return claims_of(conn, list(extended))
+
+    def release(self, claims: Sequence[Claim]) -> int:
+        """Give claims back unworked; no attempt is charged. Returns how many were still ours."""
+        with self._engine.begin() as conn:
+            values = {"state": JobState.QUEUED.value, **_FREE}
+            return conn.execute(sa.update(job).where(_held(claims)).values(**values)).rowcount
+
+    def settle(self, conn: sa.Connection, claim: Claim, state: JobState, cause: str = "") -> None:
+        """End a job in the caller's transaction.
+
+        Raises:
+            LeaseLostError: another worker holds the job, or it was settled or cancelled.
+        """
+        values = {"state": state.value, "cause": cause, "finished_at": self._now(conn), **_FREE}
+        self._fenced(conn, claim, {**values, "message": "", "blame": ""})
+
+    def fail(self, claim: Claim, failed: Failed, max_attempts: int, backoff_s: float) -> JobState:
+        """Charge an attempt: queued again after ``backoff_s``, or a dead letter with its cause.
+
+        Raises:
+            LeaseLostError: as for ``settle``.
+        """
+        again = failed.retriable and claim.attempt < max_attempts
+        state = JobState.QUEUED if again else JobState.FAILED
+        with self._engine.begin() as conn:
+            now = self._now(conn)
+            values: dict[str, Any] = {
+                "state": state.value,
+                "attempts": claim.attempt,
+                "cause": failed.code,
+                "message": failed.message,
+                "blame": failed.blame,
+                **_FREE,
+            }
+            if again:
+                values["not_before"] = now + timedelta(seconds=backoff_s)
+            else:
+                values["finished_at"] = now
+            self._fenced(conn, claim, values)
+        return state
+
+    def retry(self, ids: Sequence[int] | None = None, cause: str | None = None) -> int:
+        """Queue dead letters again, all or by id or by cause, with fresh attempts."""
+        with self._engine.begin() as conn:
+            which = [job.c.state == JobState.FAILED.value]
+            if ids is not None:
+                which.append(job.c.id.in_(list(ids)))
+            if cause is not None:
+                which.append(job.c.cause == cause)
+            values = {"state": JobState.QUEUED.value, "attempts": 0, "lost_leases": 0}
+            return conn.execute(
+                sa.update(job)
+                .where(*which)
+                .values(**values, not_before=self._now(conn), finished_at=None, **_FREE)
+            ).rowcount
+
+    def cancel(self, ids: Sequence[int]) -> int:
+        """Take jobs out, also from under a worker: its completion is then fenced."""
+        live = [JobState.QUEUED.value, JobState.LEASED.value]
+        with self._engine.begin() as conn:
+            values = {"state": JobState.CANCELLED.value, "finished_at": self._now(conn), **_FREE}
+            return conn.execute(
+                sa.update(job)
+                .where(job.c.id.in_(list(ids)), job.c.state.in_(live))
+                .values(**values)
+            ).rowcount
+
+    def counts(self) -> dict[str, int]:
+        """Number of jobs by state; every state is named."""
+        with reading(self._engine) as conn:
+            query = sa.select(job.c.state, sa.func.count()).group_by(job.c.state)
+            found = {state: int(number) for state, number in conn.execute(query)}
+        return {s.value: found.get(s.value, 0) for s in JobState}
+
+    def oldest_age(self) -> float | None:
+        """Seconds that the oldest queued job has waited; None when the queue is empty."""
+        with reading(self._engine) as conn:
+            query = sa.select(sa.func.min(job.c.created_at)).where(
+                job.c.state == JobState.QUEUED.value
+            )
+            oldest = conn.execute(query).scalar()
+            return None if oldest is None else (self._now(conn) - oldest).total_seconds()
+
+    def show(self, job_id: int) -> JobRow | None:
+        """One job, or None."""
+        with reading(self._engine) as conn:
+            row = conn.execute(joined().where(job.c.id == job_id)).mappings().one_or_none()
+        return None if row is None else job_row(row)
+
+    def list(
+        self, state: JobState | None = None, cause: str | None = None, limit: int = 100
+    ) -> _Jobs:
+        """Jobs, newest first."""
+        query = joined().order_by(job.c.id.desc()).limit(limit)
+        if state is not None:
+            query = query.where(job.c.state == state.value)
+        if cause is not None:
+            query = query.where(job.c.cause == cause)
+        with reading(self._engine) as conn:
+            return [job_row(row) for row in conn.execute(query).mappings()]
+
+    def _fenced(self, conn: sa.Connection, claim: Claim, values: dict[str, Any]) -> None:
+        changed = conn.execute(sa.update(job).where(_held([claim])).values(**values)).rowcount
+        if changed != 1:
+            raise LeaseLostError(f"Job {claim.job_id} is no longer ours.")
+
+    def _reclaim(self, conn: sa.Connection, now: datetime) -> None:
+        """Queue expired leases again; uncharged, unless the job keeps killing its workers."""
+        lapsed = (
+            sa.select(job.c.id)
+            .where(job.c.state == JobState.LEASED.value, job.c.lease_until < now)
+            .with_for_update(skip_locked=True)
+            .cte("lapsed")
+        )
+        hopeless = job.c.lost_leases >= MAX_LOST_LEASES
+        conn.execute(
+            sa.update(job)
+            .where(job.c.id.in_(sa.select(lapsed.c.id)))
+            .values(
+                state=sa.case((hopeless, JobState.FAILED.value), else_=JobState.QUEUED.value),
+                cause="job.lease_lost",
+                message=sa.literal("The worker's lease ran out."),
+                blame=job.c.owner,
+                lost_leases=job.c.lost_leases + 1,
+                finished_at=sa.case((hopeless, now), else_=None),
+                **_FREE,
+            )
+        )
+
+    def _promote(self, conn: sa.Connection, before: datetime) -> None:
+        starved = (
+            sa.select(job.c.id)
+            .where(
+                job.c.state == JobState.QUEUED.value,
+                job.c.lane == int(Lane.OFF_HOURS),
+                job.c.created_at <= before,
+            )
+            .with_for_update(skip_locked=True)
+            .cte("starved")
+        )
+        conn.execute(
+            sa.update(job)
+            .where(job.c.id.in_(sa.select(starved.c.id)))
+            .values(lane=int(Lane.NORMAL))
+        )
+
+
+def _due(now: datetime, lanes: Sequence[Lane], limit: int) -> sa.Select[tuple[int]]:
+    return (
+        sa.select(job.c.id)
+        .where(
+            job.c.state == sa.literal_column("'queued'"),  # literal: lets the partial index serve
+            job.c.not_before <= now,
+            job.c.lane.in_([int(lane) for lane in lanes]),
+        )
+        .order_by(job.c.lane, job.c.not_before, job.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+
+
+def _held(claims: Sequence[Claim]) -> sa.ColumnElement[bool]:
+    """Jobs of these claims that are still leased under their tokens."""
+    pairs = [sa.and_(job.c.id == c.job_id, job.c.token == c.token) for c in claims]
+    return sa.and_(job.c.state == JobState.LEASED.value, sa.or_(sa.false(), *pairs))
