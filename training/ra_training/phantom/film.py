@@ -1,0 +1,151 @@
+"""X-ray formation: from line integrals to stored values.
+
+Every step is local or fixed, so that a change in one hand leaves the far half of the image as it
+is, byte for byte: the noise field does not depend on the content, nor does the tone scale.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter, zoom
+
+from ra_training.phantom.canvas import Canvas, Field
+from ra_training.phantom.streams import stream
+
+MU_SOFT = 0.022  # 1/mm
+_EFFECTIVE = np.float32(1.15)
+_SCATTER_MM, _LATITUDE_MM = 12.0, 14.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tube:
+    """Settings of one exposure.
+
+    Attributes:
+        quanta: a pixel of 0.5 mm at full intensity; gamma: of the tone curve;
+        latitude: part of the coarse contrast that is kept; scatter: share of the veil.
+    """
+
+    quanta: float
+    gamma: float
+    latitude: float
+    scatter: float
+    black: float
+    collimation: tuple[int, int, int, int]
+    tilt: float
+    inverted: bool
+    bits: int
+    marker: bool
+
+
+def draw_tube(seed: int, rows: int) -> Tube:
+    """Draw the settings of an exposure."""
+    draw = stream(seed, "exposure")
+    border = max(2, rows // 22)
+    return Tube(
+        quanta=float(np.exp(draw.uniform(np.log(4e3), np.log(3e4)))),
+        gamma=float(draw.uniform(0.8, 1.2)),
+        latitude=float(draw.uniform(0.55, 0.85)),
+        scatter=float(draw.uniform(0.05, 0.14)),
+        black=float(draw.uniform(0.02, 0.12)),
+        collimation=tuple(int(v) for v in draw.integers(0, border, 4)),  # type: ignore[arg-type]
+        tilt=float(draw.normal(0, 0.015)),
+        inverted=bool(draw.random() < 0.3),
+        bits=14 if draw.random() < 0.3 else 12,
+        marker=bool(draw.random() < 0.8),
+    )
+
+
+def texture(seed: int, canvas: Canvas) -> Field:
+    """Trabecular strands about 0.5 x 1.5 mm along the image's y axis, mean 1, contrast 8 %."""
+    noise = stream(seed, "texture").standard_normal((canvas.rows, canvas.columns), dtype=np.float32)
+    grain = gaussian_filter(noise, (1.2 / canvas.px, 0.35 / canvas.px), truncate=2.0)
+    return np.float32(1) + np.float32(0.25) * grain / np.float32(grain[::4, ::4].std() + 1e-9)
+
+
+def expose(canvas: Canvas, tube: Tube, seed: int, *, auto: bool = False) -> Field:
+    """(rows, columns) float32 in [0, 1], bone bright.
+
+    Args:
+        auto: scale the tone to the content, as thick body parts need; never for hands, whose two
+            halves must not depend on each other.
+    """
+    px = canvas.px
+    soft = gaussian_filter(canvas.soft, 0.9 / px, truncate=2.0)
+    absorbed = canvas.bone + np.float32(MU_SOFT) * soft
+    beam = np.exp(-_EFFECTIVE * absorbed)
+    beam += np.float32(tube.scatter) * _coarse(beam, _SCATTER_MM / px)
+    if 0.18 / px > 0.2:
+        beam = gaussian_filter(beam, 0.18 / px, truncate=2.5)
+    noise = stream(seed, "noise").standard_normal(beam.shape, dtype=np.float32)
+    quanta = np.float32(tube.quanta * (px / 0.5) ** 2)
+    beam = np.clip(beam + noise * np.sqrt(np.clip(beam, 0, None) / quanta), 1e-4, None)
+    film = -np.log(beam / np.float32(1 + tube.scatter))
+    coarse = _coarse(film, _LATITUDE_MM / px)
+    film = np.float32(tube.latitude) * coarse + (film - coarse) * np.float32(1.0)
+    full = np.float32(1.5)
+    if auto:
+        low, high = (np.float32(v) for v in np.percentile(film[::4, ::4], (1, 99.5)))
+        film, full = film - low, np.float32(max(high - low, 0.05))
+    shown = np.clip(film / full + np.float32(tube.black), 0, 1)
+    shown = shown ** np.float32(tube.gamma)
+    _collimate(shown, tube)
+    return shown
+
+
+def stored(shown: Field, tube: Tube) -> np.ndarray[tuple[int, int], np.dtype[np.uint16]]:
+    """Stored values of the chosen depth and photometric interpretation."""
+    top = 2**tube.bits - 1
+    values = np.rint(shown * np.float32(0.96 * top) + np.float32(0.02 * top))
+    values = np.clip(values, 0, top)
+    return (top - values if tube.inverted else values).astype(np.uint16)
+
+
+def letter(shown: Field, name: str, seed: int) -> None:
+    """A lead letter L or R near the upper corner."""
+    rows, columns = shown.shape
+    size = max(6, rows // 26)
+    glyph = np.zeros((7, 5), np.float32)
+    glyph[:, 0] = 1
+    if name == "L":
+        glyph[6, :] = 1
+    else:
+        glyph[0, :4] = glyph[3, :4] = 1
+        glyph[1:3, 4] = 1
+        glyph[4, 2] = glyph[5, 3] = glyph[6, 4] = 1
+    big = np.repeat(np.repeat(glyph, max(1, size // 7), 0), max(1, size // 7), 1)
+    draw = stream(seed, "marker")
+    y = int(rows * draw.uniform(0.03, 0.07))
+    x = int(columns * (draw.uniform(0.03, 0.06) if draw.random() < 0.5 else 0.9))
+    part = shown[y : y + big.shape[0], x : x + big.shape[1]]
+    np.maximum(part, big[: part.shape[0], : part.shape[1]], out=part)
+
+
+def _coarse(image: Field, sigma: float) -> Field:
+    """Wide Gaussian: on every 8th pixel, interpolated back."""
+    rows, columns = image.shape
+    step = 8
+    small = gaussian_filter(image[::step, ::step], sigma / step, truncate=2.5)
+    grown: Field = zoom(small, step, order=1, grid_mode=False)[:rows, :columns]
+    if grown.shape != image.shape:
+        grown = np.pad(
+            grown, ((0, rows - grown.shape[0]), (0, columns - grown.shape[1])), mode="edge"
+        )
+    return grown
+
+
+def _collimate(shown: Field, tube: Tube) -> None:
+    rows, columns = shown.shape
+    top, bottom, left, right = tube.collimation
+    y = np.arange(rows, dtype=np.float32)[:, None]
+    x = np.arange(columns, dtype=np.float32)[None, :]
+    lean = np.float32(tube.tilt)
+    outside = (
+        (y + lean * (x - columns / 2) < top)
+        | (y + lean * (x - columns / 2) > rows - 1 - bottom)
+        | (x - lean * (y - rows / 2) < left)
+        | (x - lean * (y - rows / 2) > columns - 1 - right)
+    )
+    shown[outside] = 0

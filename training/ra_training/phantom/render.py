@@ -1,0 +1,190 @@
+"""Render a radiograph of one or both hands of a subject."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import cos, sin
+from typing import Literal
+
+import numpy as np
+
+from ra_training.phantom import film
+from ra_training.phantom.anatomy import draw_anatomy
+from ra_training.phantom.canvas import Block, Canvas, Capsule, Field, Notch, Point, Tube
+from ra_training.phantom.exposure import Box, Exposure, HandTruth, Side
+from ra_training.phantom.grades import SubjectGrades
+from ra_training.phantom.hand import Growth, HandPlan, Maker
+from ra_training.phantom.streams import stream
+
+Hands = Literal["both", "left", "right"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pose:
+    """Where a hand lies: hand frame (mm) to image (mm)."""
+
+    origin: Point
+    angle: float
+    scale: float
+    sign: float  # +1: thumb toward image right (a right hand, postero-anterior)
+
+    def place(self, p: Point) -> Point:
+        """Map one point."""
+        x, y = p[0] * self.sign * self.scale, -p[1] * self.scale
+        c, s = cos(self.angle), sin(self.angle)
+        return self.origin[0] + x * c - y * s, self.origin[1] + x * s + y * c
+
+    def notches(self, notches: tuple[Notch, ...]) -> tuple[Notch, ...]:
+        """Map erosions."""
+        out = []
+        for n in notches:
+            x, y = self.place((n.x, n.y))
+            out.append(Notch(x=x, y=y, radius=n.radius * self.scale, depth=n.depth))
+        return tuple(out)
+
+
+def render_exposure(
+    subject_seed: int,
+    grades: SubjectGrades,
+    *,
+    hands: Hands = "both",
+    visit: int = 0,
+    height: int = 512,
+    spacing_mm: float | None = None,
+    age: float | None = None,
+    exposure_seed: int = 0,
+    female: bool | None = None,
+) -> Exposure:
+    """Render one radiograph.
+
+    Args:
+        subject_seed: decides the anatomy; with ``visit`` and ``exposure_seed`` also pose and film.
+        grades: of both hands; those of a hand that is not shown are ignored.
+        height: rows; the width follows (1.3 x for both hands, 0.85 x for one).
+        spacing_mm: mm a pixel; None draws a field of view in which the hands fill most.
+        age: years below 18 draw open growth plates.
+    """
+    shot = int(stream(subject_seed, "shot", visit, exposure_seed).integers(2**31))
+    anatomy = draw_anatomy(subject_seed, female=female)
+    growth = Growth(age if age is not None and age < 18 else None)
+    size = anatomy.scale * (1.0 if growth.age is None else 0.5 + 0.5 * min(1.0, growth.age / 16))
+    draw = stream(shot, "field")
+    field_mm = float(draw.uniform(246, 300)) * max(size, 0.55)
+    px = spacing_mm if spacing_mm is not None else field_mm / height
+    columns = round(height * (1.3 if hands == "both" else 0.85))
+    canvas = Canvas(rows=height, columns=columns, px=px)
+    grain = film.texture(shot, canvas)
+    sides: tuple[Side, ...] = ("right", "left") if hands == "both" else (hands,)
+    truths = []
+    for side in sides:
+        maker = Maker(
+            seed=subject_seed, side=side, grades=grades.hand(side), anatomy=anatomy,
+            growth=growth, pose_seed=shot,
+        )  # fmt: skip
+        pose = _pose(shot, side, canvas, size, alone=len(sides) == 1)
+        plan = maker.build()
+        draw_plan(plan, pose, canvas, grain)
+        truths.append(_truth(plan, pose, canvas, side, maker))
+    tube = film.draw_tube(shot, height)
+    shown = film.expose(canvas, tube, shot)
+    if tube.marker:
+        film.letter(shown, "L" if sides[0] == "left" else "R", shot)
+    return _exposure(shown, tube, px, tuple(truths), hands, anatomy.female, age)
+
+
+def _exposure(
+    shown: Field, tube: film.Tube, px: float, truths: tuple[HandTruth, ...], hands: str,
+    female: bool, age: float | None,  # noqa: FBT001 - a plain fact of the subject
+) -> Exposure:  # fmt: skip
+    top = 2**tube.bits - 1
+    return Exposure(
+        pixels=film.stored(shown, tube),
+        bits=tube.bits,
+        photometric="MONOCHROME1" if tube.inverted else "MONOCHROME2",
+        spacing_mm=px,
+        window=((top + 1) / 2, float(top + 1)),
+        hands=truths,
+        laterality={"both": "B", "left": "L", "right": "R"}.get(hands, "U"),
+        female=female,
+        age=age,
+    )
+
+
+def finish(canvas: Canvas, seed: int, *, marker: str = "") -> Exposure:
+    """Expose a canvas that shows no hand."""
+    tube = film.draw_tube(seed, canvas.rows)
+    shown = film.expose(canvas, tube, seed, auto=True)
+    if marker and tube.marker:
+        film.letter(shown, marker, seed)
+    return _exposure(shown, tube, canvas.px, (), "none", False, None)  # noqa: FBT003
+
+
+def _pose(shot: int, side: Side, canvas: Canvas, size: float, *, alone: bool) -> Pose:
+    draw = stream(shot, "pose", side)
+    width, height = canvas.columns * canvas.px, canvas.rows * canvas.px
+    place = 0.5 if alone else (0.26 if side == "right" else 0.74)
+    sign = 1.0 if side == "right" else -1.0
+    slack = max(0.0, height - 232 * size)
+    x = width * place - sign * 14 * size + float(draw.normal(0, 2.5))
+    y = 199 * size + 3 + slack * float(draw.uniform(0.05, 0.6))
+    limit = 0.24 if alone else 0.09  # two hands must both stay inside the field
+    angle = min(limit, max(-limit, float(draw.normal(0, 0.5 * limit))))
+    return Pose(origin=(x, y), angle=angle, scale=size, sign=sign)
+
+
+def draw_plan(plan: HandPlan, pose: Pose, canvas: Canvas, grain: Field) -> None:
+    """Draw the shapes of a hand at its pose."""
+    k = pose.scale
+    for t in plan.tubes:
+        plate = None if t.plate is None else (t.plate[0] * k, t.plate[1] * k)
+        replace(
+            t, base=pose.place(t.base), head=pose.place(t.head), shaft=t.shaft * k,
+            base_width=t.base_width * k, head_width=t.head_width * k, cortex=t.cortex * k,
+            notches=pose.notches(t.notches), plate=plate,
+        ).draw(canvas, grain)  # fmt: skip
+    for b in plan.blocks:
+        Block(
+            corners=tuple(pose.place(c) for c in b.corners), cortex=b.cortex * k,
+            density=b.density, thickness=b.thickness * k, rounding=b.rounding * k,
+            notches=pose.notches(b.notches),
+        ).draw(canvas, grain)  # fmt: skip
+    for s in plan.soft:
+        Capsule(a=pose.place(s.a), b=pose.place(s.b), r0=s.r0 * k, r1=s.r1 * k).draw(canvas)
+
+
+def _truth(plan: HandPlan, pose: Pose, canvas: Canvas, side: Side, maker: Maker) -> HandTruth:
+    px = canvas.px
+    points = np.array([pose.place(p) for p in plan.landmarks], np.float32) / np.float32(px)
+    points -= np.float32(0.5)
+    boxes: dict[str, Box] = {}
+    mask = np.zeros((canvas.rows, canvas.columns), np.bool_)
+    for site, (centre, radius) in sorted(plan.joints.items()):
+        x, y = (v / px - 0.5 for v in pose.place(centre))
+        r = radius * pose.scale / px
+        boxes[site] = (x - r, y - r, x + r, y + r)
+        if maker.grades.grade(site):
+            _mark(mask, x, y, r)
+    forearm = np.array([pose.place(p) for p in ((-25, -30), (25, -30))], np.float32) / np.float32(
+        px
+    )
+    corners = np.concatenate([points, forearm])
+    pad = 10 * pose.scale / px
+    box = (
+        float(corners[:, 0].min() - pad), float(corners[:, 1].min() - pad),
+        float(corners[:, 0].max() + pad), float(corners[:, 1].max()),
+    )  # fmt: skip
+    return HandTruth(
+        side=side, grades=maker.grades, landmarks=points, box=box, joint_boxes=boxes,
+        damage_mask=mask,
+    )  # fmt: skip
+
+
+def _mark(
+    mask: np.ndarray[tuple[int, int], np.dtype[np.bool_]], x: float, y: float, r: float
+) -> None:
+    a, b = max(0, int(x - r)), min(mask.shape[1], int(x + r) + 2)
+    c, d = max(0, int(y - r)), min(mask.shape[0], int(y + r) + 2)
+    if b <= a or d <= c:
+        return
+    yy, xx = np.mgrid[c:d, a:b]
+    mask[c:d, a:b] |= (xx - x) ** 2 + (yy - y) ** 2 <= r * r
