@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -13,7 +14,7 @@ FOLDERS = ("tmp", "inbox", "objects", "engines", "run")
 
 
 class Io(Protocol):
-    """The operations whose order decides what a crash can lose; injected so that tests may lose it."""
+    """Operations whose order decides what a crash can lose; tests inject a disk that crashes."""
 
     def write(self, path: Path, data: bytes) -> None:
         """Write a whole new file; not yet durable."""
@@ -139,10 +140,9 @@ class ObjectStore:
         """
         target = self._target(sha256, suffix)
         if not self._io.exists(target):
-            try:
+            # another thread may be faster: the content is the same
+            with contextlib.suppress(FileExistsError):
                 self._io.link(path, target)
-            except FileExistsError:  # another thread was faster; the content is the same
-                pass
         self._io.fsync(target.parent)  # also when there: a kill may have come before the last one
         return self._relative(target)
 

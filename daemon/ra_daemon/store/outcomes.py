@@ -38,6 +38,7 @@ def add_scored(
     role: Role = "active",
     heatmap_path: str | None = None,
     derived_from: list[str] | None = None,
+    label: str | None = None,
 ) -> int | None:
     """Write an outcome and its rows; its id, or None when ``source_key`` was written before."""
     demonstration = any(m.demonstration for m in models_of(scored))
@@ -60,7 +61,7 @@ def add_scored(
             "created_at": created_at,
         },
     )
-    rows = _rows(scored, derived_from)
+    rows = _rows(scored, derived_from, label)
     if outcome_id is not None and rows:
         conn.execute(sa.insert(result), [{"outcome_id": outcome_id, **row} for row in rows])
     return outcome_id
@@ -127,7 +128,9 @@ def _supersede(conn: sa.Connection, which: sa.ColumnElement[bool], successor: in
     )
 
 
-def _rows(scored: Scored, derived_from: list[str] | None) -> list[dict[str, Any]]:
+def _rows(
+    scored: Scored, derived_from: list[str] | None, label: str | None
+) -> list[dict[str, Any]]:
     """Rows of one shape, so that they go in with one statement."""
     models = models_of(scored)
     reference = models[0] if models else None
@@ -136,7 +139,10 @@ def _rows(scored: Scored, derived_from: list[str] | None) -> list[dict[str, Any]
     for finding in scored.findings:
         row = _row(finding, scored, reference)
         if row is not None:
-            rows.append({**row, "derived_from": sources})
+            row["derived_from"] = sources
+            if label is not None and row["kind"] == "svdh_total":
+                row["label"] = label
+            rows.append(row)
     return rows
 
 

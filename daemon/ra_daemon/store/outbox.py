@@ -1,0 +1,213 @@
+"""Deliveries: one object due at one destination. SENT is not COMMITTED."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from ra_daemon.domain import Delivered, Delivery, DeliveryOutcome, DeliveryState, Postponed
+from ra_daemon.store.clock import Clock, database_now
+from ra_daemon.store.engine import reading
+from ra_daemon.store.tables import delivery, dicom_object, outcome
+
+LEASE_S = 900.0
+"""A delivery that stays SENDING longer was left by a node that is gone: any node may take it."""
+
+_FREE: dict[str, Any] = {"owner": "", "lease_until": None}
+
+
+class Outbox:
+    """Deliveries of one database; ``owner`` names this node among those that share it."""
+
+    def __init__(
+        self,
+        engine: sa.Engine,
+        root: Path = Path(),
+        *,
+        owner: str = "",
+        lease_s: float = LEASE_S,
+        clock: Clock = database_now,
+    ) -> None:
+        self._engine = engine
+        self._root = root
+        self._owner = owner or socket.gethostname()
+        self._lease_s = lease_s
+        self._now = clock
+
+    def claim_due(self, limit: int, destinations: Sequence[str] | None = None) -> list[Delivery]:
+        """Mark up to ``limit`` due deliveries as SENDING, oldest first, and return them.
+
+        ``destinations`` limits the choice to these peers. ``was_sending`` is True when an earlier
+        attempt may have reached the peer unnoticed.
+        """
+        with self._engine.begin() as conn:
+            now = self._now(conn)
+            lapsed = sa.and_(
+                delivery.c.state == DeliveryState.SENDING.value, delivery.c.lease_until < now
+            )
+            ready = sa.and_(
+                delivery.c.state == DeliveryState.PENDING.value, delivery.c.not_before <= now
+            )
+            due = sa.select(delivery.c.id).where(sa.or_(ready, lapsed))
+            if destinations is not None:
+                due = due.where(delivery.c.destination.in_(list(destinations)))
+            chosen = (
+                due.order_by(delivery.c.not_before, delivery.c.id)
+                .limit(limit)
+                .with_for_update(skip_locked=True)
+                .cte("due")
+            )
+            sending = delivery.c.state == DeliveryState.SENDING.value
+            taken = conn.execute(
+                sa.update(delivery)
+                .where(delivery.c.id.in_(sa.select(chosen.c.id)))
+                .values(
+                    was_sending=sa.case((sending, 1), else_=delivery.c.was_sending),
+                    state=DeliveryState.SENDING.value,
+                    attempts=delivery.c.attempts + 1,
+                    owner=self._owner,
+                    lease_until=now + timedelta(seconds=self._lease_s),
+                )
+                .returning(delivery.c.id)
+            ).scalars()
+            return self._deliveries(conn, list(taken))
+
+    def recover(self) -> int:
+        """At start: what this node left in SENDING is due again, marked ``was_sending``."""
+        with self._engine.begin() as conn:
+            values = {"state": DeliveryState.PENDING.value, "was_sending": 1, **_FREE}
+            return conn.execute(
+                sa.update(delivery)
+                .where(
+                    delivery.c.state == DeliveryState.SENDING.value,
+                    delivery.c.owner == self._owner,
+                )
+                .values(**values, not_before=self._now(conn))
+            ).rowcount
+
+    def settle(self, item: Delivery, outcome_: DeliveryOutcome, retry_delay_s: float = 0.0) -> bool:
+        """Write what became of a delivery.
+
+        Returns:
+            False when another node took the delivery meanwhile; nothing is written then, for the
+            same UID and the same bytes went out either way.
+        """
+        with self._engine.begin() as conn:
+            now = self._now(conn)
+            changed = conn.execute(
+                sa.update(delivery)
+                .where(
+                    delivery.c.id == item.delivery_id,
+                    delivery.c.state == DeliveryState.SENDING.value,
+                    delivery.c.owner == self._owner,
+                    delivery.c.attempts == item.attempt,
+                )
+                .values(**_settled(outcome_, now, retry_delay_s), **_FREE)
+            ).rowcount
+        return changed == 1
+
+    def commit(self, sop_instance_uids: Sequence[str], destination: str | None = None) -> int:
+        """Mark sent objects as committed: the peer said that it keeps them."""
+        ids = sa.select(dicom_object.c.id).where(
+            dicom_object.c.sop_instance_uid.in_(list(sop_instance_uids))
+        )
+        which = [delivery.c.state == DeliveryState.SENT.value, delivery.c.object_id.in_(ids)]
+        if destination is not None:
+            which.append(delivery.c.destination == destination)
+        return self._change(which, state=DeliveryState.COMMITTED.value, committed_at=None)
+
+    def release_held(
+        self, destination: str | None = None, study_instance_uids: Sequence[str] | None = None
+    ) -> int:
+        """Let held deliveries go, all or those of a peer or of studies."""
+        which = [delivery.c.state == DeliveryState.HELD.value]
+        if destination is not None:
+            which.append(delivery.c.destination == destination)
+        if study_instance_uids is not None:
+            ids = sa.select(dicom_object.c.id).where(
+                dicom_object.c.study_instance_uid.in_(list(study_instance_uids))
+            )
+            which.append(delivery.c.object_id.in_(ids))
+        return self._change(which, state=DeliveryState.PENDING.value, not_before=None)
+
+    def retry_parked(self, cause: str | None = None) -> int:
+        """Queue parked deliveries again, all or by cause."""
+        which = [delivery.c.state == DeliveryState.PARKED.value]
+        if cause is not None:
+            which.append(delivery.c.cause == cause)
+        return self._change(which, state=DeliveryState.PENDING.value, not_before=None, attempts=0)
+
+    def counts(self) -> dict[str, int]:
+        """Number of deliveries by state; every state is named."""
+        query = sa.select(delivery.c.state, sa.func.count()).group_by(delivery.c.state)
+        with reading(self._engine) as conn:
+            found = {state: int(number) for state, number in conn.execute(query)}
+        return {s.value: found.get(s.value, 0) for s in DeliveryState}
+
+    def oldest_uncommitted_age(self) -> float | None:
+        """Seconds since the oldest SENT and not COMMITTED delivery was sent; None when none."""
+        query = sa.select(sa.func.min(delivery.c.sent_at)).where(
+            delivery.c.state == DeliveryState.SENT.value
+        )
+        with reading(self._engine) as conn:
+            oldest = conn.execute(query).scalar()
+            return None if oldest is None else (self._now(conn) - oldest).total_seconds()
+
+    def _change(self, which: Sequence[sa.ColumnElement[bool]], **values: Any) -> int:
+        """Update; a value of None stands for the present moment."""
+        with self._engine.begin() as conn:
+            now = self._now(conn)
+            filled = {k: now if v is None else v for k, v in values.items()}
+            return conn.execute(sa.update(delivery).where(*which).values(**filled)).rowcount
+
+    def _deliveries(self, conn: sa.Connection, ids: Sequence[int]) -> list[Delivery]:
+        query = (
+            sa.select(
+                delivery.c.id,
+                delivery.c.destination,
+                delivery.c.attempts,
+                delivery.c.was_sending,
+                dicom_object.c.path,
+                dicom_object.c.sop_class_uid,
+                dicom_object.c.sop_instance_uid,
+                dicom_object.c.study_instance_uid,
+                outcome.c.demonstration,
+            )
+            .join(dicom_object, dicom_object.c.id == delivery.c.object_id)
+            .join(outcome, outcome.c.id == dicom_object.c.outcome_id)
+            .where(delivery.c.id.in_(ids))
+            .order_by(delivery.c.not_before, delivery.c.id)
+        )
+        return [
+            Delivery(
+                delivery_id=row["id"],
+                object_path=self._root / row["path"],
+                sop_class_uid=row["sop_class_uid"],
+                sop_instance_uid=row["sop_instance_uid"],
+                study_instance_uid=row["study_instance_uid"],
+                destination=row["destination"],
+                attempt=row["attempts"],
+                demonstration=bool(row["demonstration"]),
+                was_sending=bool(row["was_sending"]),
+            )
+            for row in conn.execute(query).mappings()
+        ]
+
+
+def _settled(outcome_: DeliveryOutcome, now: datetime, retry_delay_s: float) -> dict[str, Any]:
+    if isinstance(outcome_, Delivered):
+        values = {"state": DeliveryState.SENT.value, "status_code": outcome_.status}
+        return {**values, "sent_at": now, "cause": "", "was_sending": 0}
+    if isinstance(outcome_, Postponed):
+        later = now + timedelta(seconds=retry_delay_s)
+        return {
+            "state": DeliveryState.PENDING.value,
+            "cause": outcome_.cause,
+            "not_before": later,
+        }
+    return {"state": DeliveryState.PARKED.value, "cause": outcome_.cause, "was_sending": 0}

@@ -1,0 +1,77 @@
+"""Record: rows, the job's end and the report that is due, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import sqlalchemy as sa
+
+from ra_daemon.domain import Claim, JobState, Refused, Scored
+from ra_daemon.store import outcomes, reports
+from ra_daemon.store.clock import database_now
+from ra_daemon.store.queue import JobQueue
+
+Deliver = Literal["send", "hold", "database-only"]
+
+
+def record(
+    engine: sa.Engine,
+    queue: JobQueue,
+    claim: Claim,
+    outcome: Scored | Refused,
+    *,
+    pipeline_digest: str,
+    heatmap_path: str | None = None,
+    destinations: Sequence[str] = (),
+    deliver: Deliver = "send",
+    refusal_report: bool = False,
+    role: outcomes.Role = "active",
+    demonstration: bool = False,
+) -> None:
+    """Write an outcome, settle its job and queue its report, all or nothing.
+
+    Earlier current rows of the instance become superseded (unless ``role`` is shadow: shadow
+    results are stored and never reported). ``demonstration`` marks a refusal; scored rows carry
+    it by their models.
+
+    Raises:
+        LeaseLostError: another worker holds the job now; nothing was written.
+    """
+    with engine.begin() as conn:
+        state = JobState.REFUSED if isinstance(outcome, Refused) else JobState.SCORED
+        cause = outcome.reason.value if isinstance(outcome, Refused) else ""
+        queue.settle(conn, claim, state, cause=cause)
+        now = database_now(conn)
+        source_key = f"job:{claim.job_id}"
+        if isinstance(outcome, Refused):
+            outcome_id = outcomes.add_refusal(
+                conn,
+                outcome,
+                instance_id=claim.instance_id,
+                source_key=source_key,
+                created_at=now,
+                job_id=claim.job_id,
+                pipeline_digest=pipeline_digest,
+                role=role,
+                demonstration=demonstration,
+            )
+        else:
+            outcome_id = outcomes.add_scored(
+                conn,
+                outcome,
+                kind="scored",
+                instance_id=claim.instance_id,
+                source_key=source_key,
+                created_at=now,
+                job_id=claim.job_id,
+                pipeline_digest=pipeline_digest,
+                role=role,
+                heatmap_path=heatmap_path,
+            )
+        if outcome_id is None or role == "shadow":
+            return
+        outcomes.supersede_instance(conn, claim.instance_id, outcome_id)
+        if refusal_report or isinstance(outcome, Scored):
+            kind: reports.Kind = "refused" if isinstance(outcome, Refused) else "scored"
+            reports.add(conn, outcome_id, kind, destinations, deliver, now)

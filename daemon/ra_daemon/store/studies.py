@@ -1,0 +1,180 @@
+"""Studies with one image a side: when they fall quiet, their two hands make one total."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from ra_daemon.domain import JobState, Scored
+from ra_daemon.store import findings, outcomes, reports
+from ra_daemon.store.clock import database_now
+from ra_daemon.store.engine import reading
+from ra_daemon.store.tables import instance, job, outcome, outcome_source
+
+AGGREGATE_LABEL = "aggregate of two images"
+_SIDES = ("left", "right")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandSource:
+    """One scored single-hand image (its heatmaps left out)."""
+
+    outcome_id: int
+    instance_id: int
+    sop_instance_uid: str
+    dataset_sha256: str
+    route: str
+    received_at: datetime
+    scored: Scored
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyKey:
+    """A quiet study whose left and right hand were scored apart by the same pipeline."""
+
+    study_instance_uid: str
+    pipeline_digest: str
+    left: HandSource
+    right: HandSource
+
+    @property
+    def source_key(self) -> str:
+        """Names this pair of verdicts: it is aggregated once."""
+        return f"outcomes:{self.left.outcome_id},{self.right.outcome_id}"
+
+    @property
+    def later(self) -> HandSource:
+        """The image that was admitted last."""
+        return max(self.left, self.right, key=lambda s: s.instance_id)
+
+
+def quiet_studies(engine: sa.Engine, quiet_s: float) -> list[StudyKey]:
+    """Studies that wait to be aggregated: nothing came for ``quiet_s`` and no job is open.
+
+    Of several images of a side the last one counts.
+    """
+    with reading(engine) as conn:
+        before = database_now(conn) - timedelta(seconds=quiet_s)
+        pairs: dict[tuple[str, str], dict[str, sa.RowMapping]] = defaultdict(dict)
+        for row in conn.execute(_candidates(before)).mappings():
+            pairs[row["study_instance_uid"], row["pipeline_digest"]][row["hands"]] = row
+        done = set(
+            conn.execute(
+                sa.select(outcome.c.source_key).where(outcome.c.kind == "aggregate")
+            ).scalars()
+        )
+    return [
+        StudyKey(
+            study_instance_uid=study,
+            pipeline_digest=digest,
+            left=_source(sides["left"]),
+            right=_source(sides["right"]),
+        )
+        for (study, digest), sides in sorted(pairs.items())
+        if len(sides) == len(_SIDES)
+        and f"outcomes:{sides['left']['id']},{sides['right']['id']}" not in done
+    ]
+
+
+def record_aggregate(
+    engine: sa.Engine,
+    key: StudyKey,
+    scored: Scored,
+    *,
+    destinations: Sequence[str] = (),
+    deliver: str = "send",
+) -> bool:
+    """Write the total of two hands and queue its report; an earlier one is superseded.
+
+    Args:
+        engine: the database.
+        key: from ``quiet_studies``.
+        scored: the total with its interval, calibrated on the sum by the caller; the rows are
+            labelled as an aggregate and name both images.
+        destinations: as for ``results.record``.
+        deliver: as for ``results.record``.
+
+    Returns:
+        False when this pair was aggregated before.
+    """
+    with engine.begin() as conn:
+        now = database_now(conn)
+        outcome_id = outcomes.add_scored(
+            conn,
+            scored,
+            kind="aggregate",
+            instance_id=key.later.instance_id,
+            source_key=key.source_key,
+            created_at=now,
+            pipeline_digest=key.pipeline_digest,
+            derived_from=[key.left.sop_instance_uid, key.right.sop_instance_uid],
+            label=AGGREGATE_LABEL,
+        )
+        if outcome_id is None:
+            return False
+        for source in (key.left, key.right):
+            pair = {"outcome_id": outcome_id, "source_id": source.outcome_id}
+            conn.execute(sa.insert(outcome_source).values(**pair))
+        earlier = (
+            sa.select(outcome.c.id)
+            .join(instance, instance.c.id == outcome.c.instance_id)
+            .where(
+                instance.c.study_instance_uid == key.study_instance_uid,
+                outcome.c.kind == "aggregate",
+            )
+        )
+        outcomes.supersede(conn, conn.execute(earlier).scalars(), outcome_id)
+        reports.add(conn, outcome_id, "aggregate", destinations, deliver, now)
+    return True
+
+
+def _candidates(before: datetime) -> sa.Select[tuple[object, ...]]:
+    """Current single-hand verdicts of quiet studies, oldest first."""
+    other = instance.alias("other")
+    noisy = sa.select(other.c.study_instance_uid).where(other.c.received_at > before)
+    waiting = (
+        sa.select(other.c.study_instance_uid)
+        .join(job, job.c.instance_id == other.c.id)
+        .where(job.c.state.in_([JobState.QUEUED.value, JobState.LEASED.value]))
+    )
+    return (
+        sa.select(
+            outcome.c.id,
+            outcome.c.instance_id,
+            outcome.c.pipeline_digest,
+            outcome.c.hands,
+            outcome.c.findings,
+            instance.c.study_instance_uid,
+            instance.c.sop_instance_uid,
+            instance.c.dataset_sha256,
+            instance.c.received_at,
+            instance.c.route,
+        )
+        .join(instance, instance.c.id == outcome.c.instance_id)
+        .where(
+            outcome.c.kind == "scored",
+            outcome.c.status == "current",
+            outcome.c.role == "active",
+            outcome.c.hands.in_(_SIDES),
+            instance.c.study_instance_uid != "",
+            instance.c.study_instance_uid.not_in(noisy),
+            instance.c.study_instance_uid.not_in(waiting),
+        )
+        .order_by(outcome.c.id)
+    )
+
+
+def _source(row: sa.RowMapping) -> HandSource:
+    return HandSource(
+        outcome_id=row["id"],
+        instance_id=row["instance_id"],
+        sop_instance_uid=row["sop_instance_uid"],
+        dataset_sha256=row["dataset_sha256"],
+        route=row["route"],
+        received_at=row["received_at"],
+        scored=findings.load_scored(row["findings"]),
+    )
