@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from ra_daemon.domain import Claim, Failed, JobState, Lane
 from ra_daemon.errors import LeaseLostError
 from ra_daemon.store.clock import Clock, database_now
+from ra_daemon.store.columns import Utc
 from ra_daemon.store.engine import insert_new, reading
 from ra_daemon.store.job_rows import JobRow, claims_of, job_row, joined
 from ra_daemon.store.tables import job
@@ -225,7 +226,7 @@ class JobQueue:
                 message=sa.literal("The worker's lease ran out."),
                 blame=job.c.owner,
                 lost_leases=job.c.lost_leases + 1,
-                finished_at=sa.case((hopeless, now), else_=None),
+                finished_at=sa.case((hopeless, sa.literal(now, Utc())), else_=None),
                 **_FREE,
             )
         )

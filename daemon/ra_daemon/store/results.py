@@ -13,6 +13,7 @@ from ra_daemon.store.clock import database_now
 from ra_daemon.store.queue import JobQueue
 
 Deliver = Literal["send", "hold", "database-only"]
+Role = outcomes.Role
 
 
 def record(
@@ -26,7 +27,7 @@ def record(
     destinations: Sequence[str] = (),
     deliver: Deliver = "send",
     refusal_report: bool = False,
-    role: outcomes.Role = "active",
+    role: Role = "active",
     demonstration: bool = False,
 ) -> None:
     """Write an outcome, settle its job and queue its report, all or nothing.

@@ -1,0 +1,26 @@
+"""The same suite runs on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from ra_daemon.store.objects import ObjectStore
+from ra_daemon.store.queue import JobQueue
+from tests.support.databases import database_url, engine, postgres_url
+
+__all__ = ["database_url", "engine", "objects", "postgres_url", "queue"]
+
+
+@pytest.fixture
+def queue(engine: sa.Engine) -> JobQueue:
+    """A queue on the database's own clock."""
+    return JobQueue(engine)
+
+
+@pytest.fixture
+def objects(tmp_path: Path) -> ObjectStore:
+    """An empty object store."""
+    return ObjectStore(tmp_path / "root")
