@@ -1,0 +1,1 @@
+"""The scorer: canonical hand view in, damage density and bands out."""
