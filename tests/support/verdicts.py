@@ -51,7 +51,7 @@ def header(uid: str = "1.2.3", **fields: object) -> Header:
         study_date="20260301",
         image_type=("ORIGINAL", "PRIMARY"),
     )
-    return replace(base, **fields)  # type: ignore[arg-type] - test shorthand
+    return replace(base, **fields)  # type: ignore[arg-type]  # test shorthand
 
 
 def admission(
@@ -77,7 +77,9 @@ def admission(
     )
 
 
-def total(value: float = 42.0, half: float = 10.0, kind: str = "svdh_total", **fields: object) -> Measurement:
+def total(
+    value: float = 42.0, half: float = 10.0, kind: str = "svdh_total", **fields: object
+) -> Measurement:
     """A score with a symmetric interval."""
     made = Measurement(
         kind=kind,
@@ -89,7 +91,7 @@ def total(value: float = 42.0, half: float = 10.0, kind: str = "svdh_total", **f
         interval=Interval(low=value - half, high=value + half),
         scale_max=280.0,
     )
-    return replace(made, **fields)  # type: ignore[arg-type] - test shorthand
+    return replace(made, **fields)  # type: ignore[arg-type]  # test shorthand
 
 
 def band(index: int = 2) -> Category:
