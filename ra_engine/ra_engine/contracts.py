@@ -30,9 +30,7 @@ class Scorer(Protocol):
     api_version: int
     needs: Mapping[str, Sequence[str]]
 
-    def score(
-        self, batch: Batch, outputs: Mapping[str, Output]
-    ) -> Sequence[Sequence[Finding]]:
+    def score(self, batch: Batch, outputs: Mapping[str, Output]) -> Sequence[Sequence[Finding]]:
         """Score a batch.
 
         Args:

@@ -51,7 +51,8 @@ class BackendError(EngineError):
 
 
 class ScorerError(EngineError):
-    """A scorer broke its contract."""
+    """A scorer broke its contract; ``scorer`` is its name."""
 
     code = "scorer.failed"
+    scorer = ""
     hint = "Run ra-daemon plugins check NAME and tell the plugin's author what it prints."

@@ -137,7 +137,12 @@ def _reduce(
     small = cv2.resize(kept, (columns, rows), interpolation=cv2.INTER_AREA)
     a, b, c, d, e, f = to_image
     shift = (factor - 1) / 2
-    out = (a / factor, b / factor, (c - shift) / factor, d / factor, e / factor, (f - shift) / factor)
+    out = (
+        a / factor,
+        b / factor,
+        (c - shift) / factor,
+        d / factor,
+        e / factor,
+        (f - shift) / factor,
+    )
     return small, out
-
-

@@ -1,0 +1,111 @@
+"""A model bundle: a folder whose every file is hashed; nothing is read before its hash holds."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from ra_engine.errors import BundleError
+from ra_engine.manifest import Manifest
+from ra_engine.types import ModelRef
+
+SUMS = "SHA256SUMS"
+MANIFEST = "manifest.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """A verified bundle. ``digest`` is the sha256 of its SHA256SUMS."""
+
+    path: Path
+    digest: str
+    manifest: Manifest
+
+    @property
+    def name(self) -> str:
+        """Name by manifest."""
+        return self.manifest.name
+
+    @property
+    def version(self) -> str:
+        """Version by manifest."""
+        return self.manifest.version
+
+    @property
+    def graph(self) -> Path:
+        """The ONNX file."""
+        return self.path / self.manifest.graph.file
+
+    def reference(self, engine: str) -> ModelRef:
+        """How results name this model when ``engine`` ran it."""
+        m = self.manifest
+        return ModelRef(
+            bundle=m.name,
+            version=m.version,
+            digest=self.digest,
+            engine=engine,
+            precision=m.graph.precision,
+            preprocessing=m.preprocessing.spec().digest,
+            intended_use=m.intended_use,
+        )
+
+
+def load_bundle(path: Path) -> Bundle:
+    """Verify every file of a bundle, then read its manifest.
+
+    Raises:
+        BundleError: a file is missing, unlisted or changed, or the manifest is not valid.
+    """
+    sums = path / SUMS
+    if not sums.is_file():
+        raise BundleError(f"{path} is no bundle: {SUMS} is missing.")
+    raw = sums.read_bytes()
+    listed = _listed(raw.decode(), path)
+    present = {p.name for p in path.iterdir() if p.is_file() and p.name != SUMS}
+    for what, names in (
+        ("missing", listed.keys() - present),
+        ("not listed", present - listed.keys()),
+    ):
+        if names:
+            raise BundleError(f"Bundle {path.name}: {', '.join(sorted(names))} {what}.")
+    for name, digest in sorted(listed.items()):
+        if hashlib.sha256((path / name).read_bytes()).hexdigest() != digest:
+            raise BundleError(f"Bundle {path.name}: {name} is not the file that was signed off.")
+    return Bundle(path=path, digest=hashlib.sha256(raw).hexdigest(), manifest=_manifest(path))
+
+
+def write_sums(path: Path) -> str:
+    """Write SHA256SUMS over all other files of a folder; return the bundle's digest."""
+    names = sorted(p.name for p in path.iterdir() if p.is_file() and p.name != SUMS)
+    lines = [f"{hashlib.sha256((path / n).read_bytes()).hexdigest()}  {n}\n" for n in names]
+    text = "".join(lines)
+    (path / SUMS).write_text(text)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _listed(text: str, path: Path) -> dict[str, str]:
+    listed: dict[str, str] = {}
+    for line in text.splitlines():
+        digest, _, name = line.partition("  ")
+        if len(digest) != 64 or not name or Path(name).name != name:
+            raise BundleError(f"Bundle {path.name}: {SUMS} has a bad line {line!r}.")
+        listed[name] = digest
+    if MANIFEST not in listed:
+        raise BundleError(f"Bundle {path.name}: {SUMS} does not list {MANIFEST}.")
+    return listed
+
+
+def _manifest(path: Path) -> Manifest:
+    try:
+        with (path / MANIFEST).open("rb") as stream:
+            return Manifest.model_validate(tomllib.load(stream))
+    except tomllib.TOMLDecodeError as error:
+        raise BundleError(f"Bundle {path.name}: {MANIFEST} is no TOML: {error}.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(p) for p in first["loc"])
+        raise BundleError(f"Bundle {path.name}: {MANIFEST}, {where}: {first['msg']}.") from error

@@ -1,0 +1,155 @@
+"""From the locator's arrays to hands: centres, landmarks, plausibility."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ra_engine.bundle import Bundle
+from ra_engine.contracts import Session
+from ra_engine.errors import BundleError
+from ra_engine.manifest import LocatorTable
+from ra_engine.prepare import prepare_image
+from ra_engine.types import HandView, Located, Radiograph
+from ra_engine.views import apply, hand_view
+
+KINDS = ("hand", "wrist_only", "partial_hand", "not_hand")
+CENTRE_CHANNEL = 21
+_SNAP_CELLS = 3
+_MAX_CANDIDATES = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Hand:
+    points: NDArray[np.float32]  # (21, 2) in unit coordinates of the letterbox
+    confidence: float
+
+
+class Locator:
+    """Finds hands and tells what kind of image it is."""
+
+    def __init__(self, session: Session, bundle: Bundle) -> None:
+        table = bundle.manifest.locator
+        if table is None:
+            raise BundleError(f"Bundle {bundle.name} has no [locator] table.")
+        self._session = session
+        self._spec = bundle.manifest.preprocessing.spec()
+        self._table = table
+        with np.load(bundle.path / table.statistics) as held:
+            self._mean = held["mean"].astype(np.float64)
+            self._precision = held["precision"].astype(np.float64)
+
+    def locate(self, radiograph: Radiograph) -> Located:
+        """Find the hands of one radiograph, sorted by x."""
+        tensor, to_image = prepare_image(radiograph, self._spec)
+        out = self._session.run(tensor[None])
+        found = hands_of(out["heat"][0], out["offset"][0], self._table)
+        views = []
+        for hand in found:
+            points = apply(to_image, hand.points)
+            try:
+                views.append(hand_view(points, confidence=hand.confidence))
+            except ValueError:
+                continue
+        kind = _softmax(out["kind"][0].astype(np.float64))
+        gap = out["embedding"][0].astype(np.float64) - self._mean
+        distance = float(np.sqrt(max(0.0, gap @ self._precision @ gap))) / self._table.distance
+        return Located(
+            hands=_indexed(views),
+            probabilities=dict(zip(KINDS, (float(p) for p in kind), strict=True)),
+            open_physes=float(1 / (1 + np.exp(-float(out["physes"][0, 0])))),
+            distance=distance,
+        )
+
+
+def hands_of(
+    heat: NDArray[np.float32], offset: NDArray[np.float32], table: LocatorTable
+) -> list[_Hand]:
+    """Hands from (22, n, n) heat and (42, n, n) offsets; the best of any overlapping ones."""
+    n = heat.shape[1]
+    hands: list[_Hand] = []
+    for y, x in _peaks(heat[CENTRE_CHANNEL], table.centre):
+        vectors = offset[:, y, x].reshape(21, 2)
+        cells = np.array([x, y], np.float32) + vectors * n
+        points, heights = _snapped(cells, heat)
+        confidence = float(np.sort(heights)[: max(1, len(heights) // 3)].mean())
+        if confidence < table.landmark or implausibility(points) > table.plausibility:
+            continue
+        unit = ((points + 0.5) / n).astype(np.float32)
+        if all(_apart(unit, other.points) for other in hands):
+            hands.append(_Hand(points=unit, confidence=confidence))
+    return hands
+
+
+def implausibility(points: NDArray[np.float32]) -> float:
+    """How far 21 landmarks are from a hand's proportions; a plausible hand stays below 1.
+
+    The worst over the four fingers of the departure (in natural logarithm, scaled by 0.7) of
+    segment lengths from the adult's share of wrist-to-knuckle, plus the spread of directions.
+    """
+    span = float(np.hypot(*(points[10] - points[0])))
+    if span < 1e-6:
+        return float("inf")
+    worst = 0.0
+    shares = ((0.75, 0.45, 0.45), (0.72, 0.50, 0.50), (0.64, 0.47, 0.50), (0.60, 0.37, 0.40))
+    for digit, expected in enumerate(shares, start=1):
+        ray = points[1 + 4 * digit : 5 + 4 * digit]
+        lengths = np.hypot(*np.diff(ray, axis=0).T) / span
+        departure = np.abs(np.log(np.maximum(lengths, 1e-3) / np.array(expected)))
+        worst = max(worst, float(departure.max()) / 0.7)
+        whole = ray[3] - ray[0]
+        along = float(np.dot(whole, points[10] - points[0])) / (
+            span * float(np.hypot(*whole)) + 1e-9
+        )
+        worst = max(worst, (1 - along) / 0.6)
+    return worst
+
+
+def _peaks(channel: NDArray[np.float32], threshold: float) -> list[tuple[int, int]]:
+    """Local maxima above a threshold, highest first."""
+    padded = np.pad(channel, 2, constant_values=-1)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (5, 5))
+    maxima = (channel >= windows.max((2, 3))) & (channel > threshold)
+    ys, xs = np.nonzero(maxima)
+    order = np.argsort(-channel[ys, xs], kind="stable")[:_MAX_CANDIDATES]
+    return [(int(ys[i]), int(xs[i])) for i in order]
+
+
+def _snapped(
+    cells: NDArray[np.float32], heat: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Move every regressed landmark to the centre of its heat nearby; also the heat's height."""
+    n = heat.shape[1]
+    out, heights = cells.copy(), np.zeros(21, np.float32)
+    for k in range(21):
+        cx, cy = (int(round(float(v))) for v in cells[k])
+        x0, x1 = max(0, cx - _SNAP_CELLS), min(n, cx + _SNAP_CELLS + 1)
+        y0, y1 = max(0, cy - _SNAP_CELLS), min(n, cy + _SNAP_CELLS + 1)
+        if x1 <= x0 or y1 <= y0:
+            continue
+        patch = heat[k, y0:y1, x0:x1].astype(np.float64)
+        heights[k] = patch.max()
+        if heights[k] < 0.2:
+            continue
+        weight = np.clip(patch - 0.5 * patch.max(), 0, None)
+        ys, xs = np.mgrid[y0:y1, x0:x1]
+        out[k] = (weight * xs).sum() / weight.sum(), (weight * ys).sum() / weight.sum()
+    return out, heights
+
+
+def _apart(a: NDArray[np.float32], b: NDArray[np.float32]) -> bool:
+    span = float(np.hypot(*(a[10] - a[0])))
+    return float(np.hypot(*(a[10] - b[10]))) > 0.6 * span
+
+
+def _indexed(views: list[HandView]) -> tuple[HandView, ...]:
+    ordered = sorted(views, key=lambda v: float(v.landmarks[0, 0]))
+    return tuple(replace(v, index=i) for i, v in enumerate(ordered))
+
+
+def _softmax(z: NDArray[np.float64]) -> NDArray[np.float64]:
+    e = np.exp(z - z.max())
+    out: NDArray[np.float64] = e / e.sum()
+    return out

@@ -1,0 +1,137 @@
+"""The manifest of a bundle: what a model is, expects and claims. Unknown keys are errors."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from ra_engine.prepare import Preprocessing
+
+
+class Section(BaseModel):
+    """A table of the manifest."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Graph(Section):
+    """The ONNX file and what it gives."""
+
+    file: str = "graph.onnx"
+    precision: Literal["fp32", "fp16", "bf16", "int8"] = "fp32"
+    outputs: tuple[str, ...]
+
+    @field_validator("file")
+    @classmethod
+    def _inside(cls, value: str) -> str:
+        if PurePosixPath(value).name != value:
+            raise ValueError("must be a file name inside the bundle")
+        return value
+
+
+class PreprocessingTable(Section):
+    """See ``ra_engine.prepare``; ``order`` is stated so that a reader need not open the code."""
+
+    kind: Literal["hand_view", "letterbox"]
+    rows: int = Field(ge=16, le=4096)
+    columns: int = Field(ge=16, le=4096)
+    percentiles: tuple[float, float]
+    mean: float
+    std: float = Field(gt=0)
+    order: tuple[str, ...]
+
+    def spec(self) -> Preprocessing:
+        """The specification that ``prepare`` takes."""
+        return Preprocessing(**self.model_dump(exclude={"order"}))
+
+
+class IntervalTable(Section):
+    """Split-conformal limits by band of the predicted score (Mondrian).
+
+    A prediction p with ``upper[i-1] < p <= upper[i]`` has the interval
+    [p - low[i], p + high[i]], clipped to the scale.
+    """
+
+    level: float = Field(gt=0, lt=1)
+    upper: tuple[float, ...] = Field(min_length=1)
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    n: int = Field(ge=1, description="Calibration images.")
+
+    @model_validator(mode="after")
+    def _same_length(self) -> IntervalTable:
+        if not len(self.upper) == len(self.low) == len(self.high):
+            raise ValueError("upper, low and high must be of one length")
+        if list(self.upper) != sorted(self.upper):
+            raise ValueError("upper must rise")
+        return self
+
+
+class Score(Section):
+    """The score of one hand, and its calibration for one hand and for the sum of two."""
+
+    scale_max: float = 140.0
+    members: tuple[str, ...]
+    rubric: str
+    hand: IntervalTable
+    both: IntervalTable
+
+
+class Severity(Section):
+    """Damage bands: edges are upper limits; the first band is zero when the first edge is 0.
+
+    For two hands: logit P(total band > k) = a[k] log1p(total) + b[k] (sum of the hands'
+    cumulative logits k) + c[k], made to fall with k.
+    """
+
+    edges_hand: tuple[float, ...]
+    edges_both: tuple[float, ...]
+    a: tuple[float, ...]
+    b: tuple[float, ...]
+    c: tuple[float, ...]
+    reference: str
+
+
+class Cam(Section):
+    """The heatmap: below ``threshold`` there is no evidence; ``full_scale`` ends the colour bar."""
+
+    threshold: float = Field(ge=0)
+    full_scale: float = Field(gt=0)
+
+
+class LocatorTable(Section):
+    """Thresholds of the locator and the file with its feature statistics."""
+
+    statistics: str = "stats.npz"
+    centre: float = Field(gt=0, lt=1)
+    landmark: float = Field(gt=0, lt=1)
+    plausibility: float = Field(ge=0)
+    distance: float = Field(gt=0, description="Mahalanobis distance that counts as 1.0.")
+
+
+class Training(Section):
+    """Where the weights come from and how well they do, on what."""
+
+    data: str
+    data_digest: str
+    metrics: dict[str, float]
+
+
+class Manifest(Section):
+    """A whole ``manifest.toml``."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    version: str
+    unit: Literal["hand", "image"]
+    intended_use: Literal["demonstration", "research", "clinical"]
+    licence: str
+    roles: tuple[str, ...]
+    graph: Graph
+    preprocessing: PreprocessingTable
+    score: Score | None = None
+    severity: Severity | None = None
+    cam: Cam | None = None
+    locator: LocatorTable | None = None
+    training: Training

@@ -1,0 +1,65 @@
+"""What is installed: scorers, backends and bundles found through entry points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+
+from ra_engine.contracts import API_VERSION, Scorer
+
+SCORERS, BACKENDS, BUNDLES = "ra_daemon.scorers", "ra_engine.backends", "ra_daemon.bundles"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    """An entry point that cannot be used, where it comes from, and why."""
+
+    name: str
+    origin: str
+    reason: str
+
+
+def points(group: str) -> list[EntryPoint]:
+    """Entry points of a group, sorted by name."""
+    return sorted(entry_points(group=group), key=lambda p: (p.name, p.value))
+
+
+def load_scorers(allowed: Sequence[str] = ()) -> tuple[dict[str, Scorer], list[Broken]]:
+    """All usable scorers by name, and the broken ones; a broken one stops nobody.
+
+    Args:
+        allowed: names of entry points that may load; empty: all.
+    """
+    found: dict[str, Scorer] = {}
+    broken: list[Broken] = []
+    for point in points(SCORERS):
+        if allowed and point.name not in allowed:
+            continue
+        loaded = _load(point)
+        if isinstance(loaded, Broken):
+            broken.append(loaded)
+        elif point.name in found:
+            broken.append(_broken(point, "another distribution uses this name"))
+        else:
+            found[point.name] = loaded
+    return found, broken
+
+
+def _load(point: EntryPoint) -> Scorer | Broken:
+    try:
+        thing = point.load()
+        scorer = thing() if isinstance(thing, type) else thing
+    except Exception as error:  # noqa: BLE001 - the plugin load's isolation wall
+        return _broken(point, f"{type(error).__name__}: {error}")
+    if not isinstance(scorer, Scorer):
+        return _broken(point, "is no Scorer: it needs name, api_version, needs and score()")
+    if scorer.api_version != API_VERSION:
+        return _broken(point, f"was written for API {scorer.api_version}, this is {API_VERSION}")
+    return scorer
+
+
+def _broken(point: EntryPoint, reason: str) -> Broken:
+    dist = point.dist
+    origin = f"{dist.name} {dist.version}" if dist is not None else point.value
+    return Broken(name=point.name, origin=origin, reason=reason)
