@@ -12,10 +12,10 @@ from typing import get_args, get_origin
 
 import pytest
 from pydantic import BaseModel
-from tests.support.paths import REPOSITORY
-from tests.support.peers import require_tool
 
 from ra_daemon.config import Config
+from tests.support.paths import REPOSITORY
+from tests.support.peers import require_tool
 
 DEPLOY = REPOSITORY / "deploy"
 UNIT = DEPLOY / "systemd" / "ra-daemon.service"
