@@ -28,7 +28,9 @@ def hit(step: str) -> None:
     wanted, _, count = os.environ.get(VARIABLES[1], "").partition(":")
     fatal = step == wanted and _hits[step] == int(count or 1)
     line = f"{step} {time.time():.6f} {os.getpid()}{' kill' if fatal else ''}\n"
-    log = os.open(Path(folder) / f"{os.getpid()}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    log = os.open(
+        Path(folder) / f"{os.getpid()}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600
+    )
     try:
         os.write(log, line.encode())
     finally:

@@ -103,7 +103,9 @@ class Schedule(Section):
     """Windows, timers and housekeeping."""
 
     off_hours: str = "20:00-06:00 UTC"
-    starvation_h: float = Field(default=48.0, gt=0, description="Off-hours jobs older than this run.")
+    starvation_h: float = Field(
+        default=48.0, gt=0, description="Off-hours jobs older than this run."
+    )
     quiet_s: float = Field(default=60.0, ge=0, description="Silence that ends a study.")
     retain_pixels_days: float | None = Field(default=None, ge=0)
     reconcile_s: float = Field(default=300.0, gt=0)

@@ -148,7 +148,7 @@ def _no_change(visit: str, reading: Reading, base_visit: str, base: Reading | st
     return ""
 
 
-def _change(reading: Reading, base: Reading) -> dict[str, float | int]:
+def _change(reading: Reading, base: Reading) -> dict[str, Any]:
     limits = [float(v) for v in (reading.low, reading.high, base.low, base.high) if v is not None]
     low, high = change_limits(
         reading.value, (limits[0], limits[1]), base.value, (limits[2], limits[3])

@@ -129,6 +129,4 @@ class Dispatcher:
 
 
 def _crashed(crash: ScorerCrashError) -> Failed:
-    return Failed(
-        code=crash.code, message=str(crash), retriable=crash.retriable, blame=crash.blame
-    )
+    return Failed(code=crash.code, message=str(crash), retriable=crash.retriable, blame=crash.blame)

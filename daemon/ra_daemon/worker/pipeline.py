@@ -74,7 +74,11 @@ class Pipeline:
             raise
         except Exception as error:  # noqa: BLE001 - the worker loop's isolation wall
             return failed(error, "decode")
-        return gated if isinstance(gated, Refused) else _Eligible(task=task, gated=gated, timings=timings)
+        return (
+            gated
+            if isinstance(gated, Refused)
+            else _Eligible(task=task, gated=gated, timings=timings)
+        )
 
     def _gate(self, task: ScoreTask, radiograph: Radiograph) -> score.Gated | Refused:
         located = self._models.locate(radiograph)

@@ -1,0 +1,1 @@
+"""DICOM: receive, read, compose, send."""

@@ -1,0 +1,69 @@
+"""Stored values of every transfer syntax: imagecodecs first, pydicom's decoders behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+from pydicom.encaps import generate_frames
+
+from ra_daemon.errors import UnreadableError
+
+_CODECS = {
+    "1.2.840.10008.1.2.4.50": "jpeg8_decode",
+    "1.2.840.10008.1.2.4.51": "jpeg_decode",
+    "1.2.840.10008.1.2.4.57": "ljpeg_decode",
+    "1.2.840.10008.1.2.4.70": "ljpeg_decode",
+    "1.2.840.10008.1.2.4.80": "jpegls_decode",
+    "1.2.840.10008.1.2.4.81": "jpegls_decode",
+    "1.2.840.10008.1.2.4.90": "jpeg2k_decode",
+    "1.2.840.10008.1.2.4.91": "jpeg2k_decode",
+    "1.2.840.10008.1.2.4.201": "htj2k_decode",
+    "1.2.840.10008.1.2.4.202": "htj2k_decode",
+    "1.2.840.10008.1.2.4.203": "htj2k_decode",
+}
+
+
+def stored_values(ds: Dataset) -> NDArray[Any]:
+    """(rows, columns) of the first frame, as stored (sign and bits honoured).
+
+    Raises:
+        UnreadableError: no pixel data, or no decoder.
+    """
+    if "PixelData" not in ds:
+        raise UnreadableError("The object holds no pixel data.")
+    syntax = ds.file_meta.get("TransferSyntaxUID")
+    codec = _CODECS.get(str(syntax))
+    if codec is not None:
+        try:
+            return _shaped(ds, _fast(ds, codec))
+        except Exception:  # noqa: BLE001 - the slower decoders get their chance
+            return _shaped(ds, ds.pixel_array)
+    return _shaped(ds, ds.pixel_array)
+
+
+def _fast(ds: Dataset, codec: str) -> NDArray[Any]:
+    import imagecodecs
+
+    decode: Callable[[bytes], NDArray[Any]] = getattr(imagecodecs, codec)
+    frame = next(generate_frames(ds.PixelData, number_of_frames=1))
+    return _signed(ds, np.asarray(decode(frame)))
+
+
+def _signed(ds: Dataset, values: NDArray[Any]) -> NDArray[Any]:
+    """Codecs give unsigned numbers; extend the sign of two's complement stored values."""
+    bits = int(ds.BitsStored)
+    if int(ds.PixelRepresentation) == 0 or values.dtype.kind == "i":
+        return values
+    wide = values.astype(np.int32) & ((1 << bits) - 1)
+    return np.where(wide >= 1 << (bits - 1), wide - (1 << bits), wide).astype(np.int16)
+
+
+def _shaped(ds: Dataset, values: NDArray[Any]) -> NDArray[Any]:
+    squeezed = np.squeeze(np.asarray(values))
+    if squeezed.shape != (int(ds.Rows), int(ds.Columns)):
+        raise UnreadableError("The decoded image has another size than its header says.")
+    return squeezed

@@ -1,0 +1,300 @@
+"""Read DICOM files as they come: dirty headers, every transfer syntax."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset, dcmread
+from pydicom.config import settings
+from pydicom.filereader import read_partial
+from pydicom.tag import Tag
+
+from ra_daemon.domain import Header, Reason, Refused
+from ra_daemon.errors import UnreadableError
+from ra_engine.types import Radiograph, Side
+
+settings.reading_validation_mode = 0  # dirty values are ours to judge, not pydicom's to refuse
+
+_CHUNK = 1 << 20
+_PIXEL_DATA = Tag(0x7FE0, 0x0010)
+_HEADER_LIMIT = 1 << 22
+
+
+def digests(path: Path) -> tuple[str, str]:
+    """sha256 of the encoded data set (after the file meta) and of the pixel data element.
+
+    The second is "" where there is none; both are of bytes as they came.
+    """
+    start, pixels = _offsets(path)
+    whole, pixel = hashlib.sha256(), hashlib.sha256()
+    with path.open("rb") as stream:
+        stream.seek(start)
+        position = start
+        for chunk in iter(lambda: stream.read(_CHUNK), b""):
+            whole.update(chunk)
+            if pixels is not None and position + len(chunk) > pixels:
+                pixel.update(chunk[max(0, pixels - position) :])
+            position += len(chunk)
+    return whole.hexdigest(), pixel.hexdigest() if pixels is not None else ""
+
+
+def read_header(path: Path) -> Header:
+    """The attributes that admission, routes and the gate need.
+
+    Raises:
+        UnreadableError: no DICOM object, cut short, or without its identifiers.
+    """
+    ds = _dataset(path, pixels=False)
+    ids = [_text(ds, k) for k in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID")]
+    if not all(ids):
+        raise UnreadableError("The object lacks SOP class, SOP instance or study UID.")
+    if _cut_short(path, ds):
+        raise UnreadableError("The pixel data is shorter than its length says.")
+    return Header(
+        sop_class_uid=ids[0],
+        sop_instance_uid=ids[1],
+        study_instance_uid=ids[2],
+        series_instance_uid=_text(ds, "SeriesInstanceUID"),
+        patient_id=_text(ds, "PatientID"),
+        patient_age_years=_age(ds),
+        patient_sex=_text(ds, "PatientSex"),
+        accession_number=_text(ds, "AccessionNumber"),
+        study_date=_text(ds, "StudyDate"),
+        study_description=_text(ds, "StudyDescription"),
+        series_description=_text(ds, "SeriesDescription"),
+        body_part=_text(ds, "BodyPartExamined"),
+        view_position=_text(ds, "ViewPosition"),
+        laterality=_text(ds, "ImageLaterality") or _text(ds, "Laterality"),
+        image_type=tuple(str(v) for v in _values(ds, "ImageType")),
+        modality=_text(ds, "Modality"),
+        photometric=_text(ds, "PhotometricInterpretation"),
+        manufacturer=_text(ds, "Manufacturer"),
+        rows=_number(ds, "Rows"),
+        columns=_number(ds, "Columns"),
+        burned_in_annotation=_text(ds, "BurnedInAnnotation"),
+        presentation_intent=_text(ds, "PresentationIntentType"),
+        transfer_syntax_uid=str(getattr(ds.file_meta, "TransferSyntaxUID", "")),
+    )
+
+
+def decode(path: Path) -> Radiograph | Refused:
+    """Decode one file to grey values after modality LUT and non-linear VOI LUT.
+
+    Raises:
+        UnreadableError: no decoder reads it.
+    """
+    ds = _dataset(path, pixels=True)
+    photometric = _text(ds, "PhotometricInterpretation")
+    if photometric not in ("MONOCHROME1", "MONOCHROME2"):
+        return Refused(reason=Reason.UNSUPPORTED_PHOTOMETRY, detail=f"{photometric or 'none'}.")
+    if _number(ds, "NumberOfFrames") > 1:
+        return Refused(reason=Reason.UNSUPPORTED_SOP_CLASS, detail="More than one frame.")
+    stored = _pixels(ds)
+    mask = _padding(ds, stored)
+    values = _modality(ds, stored)
+    values, window = _presentation(ds, values)
+    inverted = photometric == "MONOCHROME1"
+    if "PresentationLUTShape" in ds:
+        # DX states the shape; it repeats MONOCHROME1, it does not invert a second time.
+        inverted = _text(ds, "PresentationLUTShape") == "INVERSE"
+    shifted, offset = _unsigned(values)
+    spacing, spacing_source = _spacing(ds)
+    side, side_source = _side(ds)
+    shifted.flags.writeable = False
+    return Radiograph(
+        pixels=shifted,
+        inverted=inverted,
+        mask=mask,
+        spacing_mm=spacing,
+        spacing_source=spacing_source,
+        window=None if window is None else (window[0] - offset, window[1]),
+        side=side,
+        side_source=side_source,
+    )
+
+
+def _dataset(path: Path, *, pixels: bool) -> Dataset:
+    try:
+        return dcmread(path, stop_before_pixels=not pixels, force=True)
+    except Exception as error:
+        raise UnreadableError(f"Not a DICOM object ({type(error).__name__}).") from error
+
+
+def _offsets(path: Path) -> tuple[int, int | None]:
+    """Where the data set and its pixel data element begin; falls back to the whole file."""
+    start = 0
+    try:
+        with path.open("rb") as stream:
+            stream.seek(128)
+            if stream.read(4) == b"DICM":
+                stream.seek(132)
+                head = stream.read(12)
+                start = 144 + int.from_bytes(head[8:12], "little")
+        with path.open("rb") as stream:
+            read_partial(stream, stop_when=lambda tag, vr, length: tag == _PIXEL_DATA, force=True)
+            found = stream.tell()
+        size = path.stat().st_size
+        return min(start, size), found if start < found < size else None
+    except Exception:  # noqa: BLE001 - a file that is no DICOM is digested whole
+        return min(start, path.stat().st_size), None
+
+
+def _cut_short(path: Path, ds: Dataset) -> bool:
+    """Whether native pixel data is shorter than rows x columns x bits say."""
+    syntax = getattr(ds.file_meta, "TransferSyntaxUID", None)
+    if syntax is None or syntax.is_compressed or not _number(ds, "Rows"):
+        return False
+    _, pixels = _offsets(path)
+    frames = max(1, _number(ds, "NumberOfFrames"))
+    samples = max(1, _number(ds, "SamplesPerPixel"))
+    bits = max(8, _number(ds, "BitsAllocated"))
+    needed = _number(ds, "Rows") * _number(ds, "Columns") * samples * frames * bits // 8
+    return pixels is None or path.stat().st_size - pixels < needed
+
+
+def _values(ds: Dataset, keyword: str) -> list[Any]:
+    try:
+        value = ds.get(keyword)
+    except Exception:  # noqa: BLE001 - a malformed element counts as absent
+        return []
+    if value is None or value == "":
+        return []
+    return list(value) if isinstance(value, (list, tuple)) or hasattr(value, "append") else [value]
+
+
+def _text(ds: Dataset, keyword: str) -> str:
+    values = _values(ds, keyword)
+    return "\\".join(str(v) for v in values).strip().strip("\0")
+
+
+def _number(ds: Dataset, keyword: str) -> int:
+    try:
+        return int(_values(ds, keyword)[0])
+    except (IndexError, TypeError, ValueError):
+        return 0
+
+
+def _floats(ds: Dataset, keyword: str) -> list[float]:
+    try:
+        return [float(v) for v in _values(ds, keyword)]
+    except (TypeError, ValueError):
+        return []
+
+
+def _age(ds: Dataset) -> float | None:
+    """Years at the study: Patient's Age first, else study date minus birth date."""
+    match = re.fullmatch(r"(\d{1,3})([DWMY])", _text(ds, "PatientAge"))
+    if match is not None:
+        return int(match[1]) / {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}[match[2]]
+    days = []
+    for keyword in ("StudyDate", "PatientBirthDate"):
+        found = re.fullmatch(r"(\d{4})(\d{2})(\d{2})", _text(ds, keyword))
+        if found is None:
+            return None
+        try:
+            days.append(date(int(found[1]), int(found[2]), int(found[3])))
+        except ValueError:
+            return None
+    return (days[0] - days[1]).days / 365.25
+
+
+def _pixels(ds: Dataset) -> NDArray[Any]:
+    """Stored values, (rows, columns), signed or unsigned."""
+    from ra_daemon.dicom.pixels import stored_values
+
+    try:
+        array = stored_values(ds)
+    except UnreadableError:
+        raise
+    except Exception as error:
+        raise UnreadableError(f"The pixels cannot be decoded ({type(error).__name__}).") from error
+    if array.ndim != 2:
+        raise UnreadableError(f"The pixels have {array.ndim} dimensions, not 2.")
+    return array
+
+
+def _padding(ds: Dataset, stored: NDArray[Any]) -> NDArray[np.bool_] | None:
+    """True where Pixel Padding Value (to its range limit) says there is no image."""
+    values = _values(ds, "PixelPaddingValue")
+    if not values:
+        return None
+    limits = _values(ds, "PixelPaddingRangeLimit") or values
+    try:
+        low, high = sorted((int(values[0]), int(limits[0])))
+    except (TypeError, ValueError):
+        return None
+    mask: NDArray[np.bool_] = (stored >= low) & (stored <= high)
+    return mask if bool(mask.any()) and not bool(mask.all()) else None
+
+
+def _modality(ds: Dataset, stored: NDArray[Any]) -> NDArray[Any]:
+    """Modality LUT sequence, else rescale unless it is the identity."""
+    from pydicom.pixels.processing import apply_modality_lut
+
+    if _values(ds, "ModalityLUTSequence"):
+        return np.asarray(apply_modality_lut(stored, ds))
+    slope, intercept = (_floats(ds, k) for k in ("RescaleSlope", "RescaleIntercept"))
+    k, m = (slope or [1.0])[0], (intercept or [0.0])[0]
+    return stored if (k, m) == (1.0, 0.0) or k == 0 else stored * k + m
+
+
+def _presentation(
+    ds: Dataset, values: NDArray[Any]
+) -> tuple[NDArray[Any], tuple[float, float] | None]:
+    """A VOI LUT is applied (it is not linear); a window is only noted."""
+    from pydicom.pixels.processing import apply_voi_lut
+
+    if _values(ds, "VOILUTSequence"):
+        try:
+            return np.asarray(apply_voi_lut(values, ds, prefer_lut=True)), None
+        except Exception as error:
+            raise UnreadableError(f"VOI LUT cannot be applied ({type(error).__name__}).") from error
+    centre, width = _floats(ds, "WindowCenter"), _floats(ds, "WindowWidth")
+    if centre and width and width[0] >= 1:
+        return values, (centre[0], width[0])
+    return values, None
+
+
+def _unsigned(values: NDArray[Any]) -> tuple[NDArray[np.uint16], float]:
+    """Shift to start at 0; more than 16 bits of range are scaled down."""
+    low, high = float(values.min()), float(values.max())
+    offset = low if low < 0 or high > 65535 else 0.0
+    span = high - offset
+    if span > 65535:
+        return np.rint((values - offset) * (65535 / span)).astype(np.uint16), offset
+    if values.dtype == np.uint16 and offset == 0:
+        return np.ascontiguousarray(values), 0.0
+    return np.rint(values - offset).astype(np.uint16), offset
+
+
+def _spacing(ds: Dataset) -> tuple[tuple[float, float] | None, str]:
+    """Calibrated Pixel Spacing before Imager and Nominal spacing; zeros count as unknown."""
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
+        values = _floats(ds, keyword)
+        if len(values) == 2 and min(values) > 0:
+            return (values[0], values[1]), keyword
+    return None, ""
+
+
+def _side(ds: Dataset) -> tuple[Side, str]:
+    for keyword in ("ImageLaterality", "Laterality"):
+        letter = _text(ds, keyword).upper()
+        if letter in ("L", "R"):
+            return (Side.LEFT if letter == "L" else Side.RIGHT), keyword
+    for item in _frame_laterality(ds):
+        if item in ("L", "R"):
+            return (Side.LEFT if item == "L" else Side.RIGHT), "FrameLaterality"
+    return Side.UNKNOWN, ""
+
+
+def _frame_laterality(ds: Dataset) -> Iterator[str]:
+    for group in _values(ds, "SharedFunctionalGroupsSequence"):
+        for anatomy in _values(group, "FrameAnatomySequence"):
+            yield _text(anatomy, "FrameLaterality").upper()

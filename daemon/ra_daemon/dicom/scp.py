@@ -1,0 +1,222 @@
+"""The receiver: one process, store then acknowledge. It needs no database.
+
+What arrives whole is on disk, file and folder synced, before 0x0000 goes out. Parsable or not, it
+is stored: a failure status would make some senders drop the rest of a study.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Protocol
+
+from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, _config, evt
+from pynetdicom.sop_class import (
+    ComputedRadiographyImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    DigitalXRayImageStorageForProcessing,
+    MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+    MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+    MultiFrameTrueColorSecondaryCaptureImageStorage,
+    SecondaryCaptureImageStorage,
+    Verification,
+)
+from pynetdicom.transport import ThreadedAssociationServer
+
+from ra_daemon import checkpoints, log
+from ra_daemon.config import Config, Peer
+from ra_daemon.dicom.inbox import dump_origin, sidecar
+from ra_daemon.domain import Origin
+from ra_daemon.errors import DaemonError
+from ra_daemon.store.objects import ObjectStore
+
+SOP_CLASSES = (
+    ComputedRadiographyImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    DigitalXRayImageStorageForProcessing,
+    SecondaryCaptureImageStorage,
+    MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+    MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+    MultiFrameTrueColorSecondaryCaptureImageStorage,
+)
+MAX_PDU = 131072
+SUCCESS, OUT_OF_RESOURCES = 0x0000, 0xA700
+
+_log = log.get(__name__)
+
+
+class Stop(Protocol):
+    """What tells a receiver to end."""
+
+    def is_set(self) -> bool:
+        """Whether it was told."""
+        ...
+
+
+class Ready(Protocol):
+    """Where the receiver reports that it listens, or why it cannot."""
+
+    def send(self, word: object) -> None:
+        """Report."""
+        ...
+
+
+class ListenError(DaemonError):
+    """The DICOM port cannot be opened."""
+
+    code = "node.cannot_listen"
+    hint = "Another program holds the port: stop it, or change node.port."
+
+
+class SharedPortServer(ThreadedAssociationServer):  # type: ignore[misc]
+    """Lets several processes listen on one port, and answers without Nagle's delay."""
+
+    def server_bind(self) -> None:
+        """Bind with SO_REUSEPORT."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        super().server_bind()
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Accept one connection."""
+        connection, address = super().get_request()
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection, address
+
+
+def run_receiver(config: Config, stop: Stop, ready: Ready) -> None:
+    """Serve until ``stop`` is set, then let running associations end within a limit."""
+    # Received data goes straight to a file on the store's own file system, never through memory.
+    _config.STORE_RECV_CHUNKED_DATASET = True
+    store = ObjectStore(config.root)
+    os.environ["TMPDIR"] = str(store.tmp)
+    import tempfile
+
+    tempfile.tempdir = str(store.tmp)
+    ae = application_entity(config)
+    receiver = Receiver(config, store)
+    server = ae.make_server(
+        (config.node.host, config.node.port),
+        evt_handlers=receiver.handlers(),
+        server_class=SharedPortServer,
+    )
+    threading.Thread(target=server.serve_forever, name="accept", daemon=True).start()
+    ready.send("listening")
+    _log.info("node.listening", port=config.node.port, ae_title=config.node.ae_title)
+    while not stop.is_set():
+        time.sleep(0.1)
+    server.shutdown()
+    deadline = time.monotonic() + 15
+    while ae.active_associations and time.monotonic() < deadline:
+        time.sleep(0.05)
+    server.server_close()
+
+
+def application_entity(config: Config) -> AE:
+    """The AE with its contexts and limits."""
+    ae = AE(ae_title=config.node.ae_title)
+    for uid in SOP_CLASSES:
+        ae.add_supported_context(uid, ALL_TRANSFER_SYNTAXES)
+    ae.add_supported_context(Verification)
+    ae.maximum_associations = config.node.max_associations
+    ae.maximum_pdu_size = MAX_PDU
+    ae.acse_timeout = config.node.negotiation_timeout_s
+    ae.network_timeout = config.node.network_timeout_s
+    ae.dimse_timeout = config.node.network_timeout_s
+    ae.require_called_aet = True
+    return ae
+
+
+class Receiver:
+    """Handlers of one receiver process."""
+
+    def __init__(self, config: Config, store: ObjectStore) -> None:
+        self._config = config
+        self._store = store
+        self._counter = 0
+        self._guard = threading.Lock()
+
+    def handlers(self) -> list[tuple[Any, Callable[..., Any]]]:
+        """Event handlers for pynetdicom."""
+        return [
+            (evt.EVT_REQUESTED, self._requested),
+            (evt.EVT_C_STORE, self._store_object),
+            (evt.EVT_C_ECHO, lambda _event: SUCCESS),
+        ]
+
+    def _requested(self, event: Any) -> None:
+        """Reject a peer that is not on the allow-list, with the standard's own reason."""
+        calling = str(event.assoc.requestor.ae_title).strip()
+        address = str(event.assoc.requestor.address)
+        if not allowed(self._config, calling, address):
+            _log.warning("association.rejected", calling_ae=calling, address=address)
+            # permanent, service user, calling AE title not recognised (PS3.8 9.3.4)
+            event.assoc.acse.send_reject(0x01, 0x01, 0x03)
+            event.assoc.kill()
+
+    def _store_object(self, event: Any) -> int:
+        """C-STORE: durable first, then the status."""
+        try:
+            return self._keep(event)
+        except OSError as error:
+            _log.error("instance.not_stored", error=type(error).__name__, errno=error.errno)
+            return OUT_OF_RESOURCES
+        except Exception as error:  # noqa: BLE001 - the SCP handler's isolation wall
+            _log.error("instance.not_stored", error=type(error).__name__)
+            return OUT_OF_RESOURCES
+
+    def _keep(self, event: Any) -> int:
+        if self._store.free_bytes() < self._config.store.reserve_gb * 2**30:
+            _log.error("store.full", reserve_gb=self._config.store.reserve_gb)
+            return OUT_OF_RESOURCES
+        requestor = event.assoc.requestor
+        origin = Origin(
+            calling_ae=str(requestor.ae_title).strip(),
+            called_ae=str(event.assoc.acceptor.ae_title).strip(),
+            address=str(requestor.address),
+        )
+        checkpoints.hit("receive")
+        temp = Path(event.dataset_path)
+        name = self._name()
+        note = self._store.write_temp()
+        note.write_bytes(dump_origin(origin))
+        # pynetdicom removes its temporary file after the handler: a second name keeps the data.
+        kept = self._store.write_temp()
+        kept.unlink()
+        kept.hardlink_to(temp)
+        self._store.publish_inbox(note, sidecar(Path(name)).name)
+        self._store.publish_inbox(kept, name)
+        uid = str(event.request.AffectedSOPInstanceUID or "")
+        _log.info("instance.received", uid=log.uid_key(uid), calling_ae=origin.calling_ae)
+        return SUCCESS
+
+    def _name(self) -> str:
+        """Names sort by arrival; process and counter make them unique."""
+        with self._guard:
+            self._counter += 1
+            return f"{time.time_ns():020d}-{os.getpid()}-{self._counter}.dcm"
+
+
+def allowed(config: Config, calling: str, address: str) -> bool:
+    """Whether a peer may open an association: by AE title and address together."""
+    if config.node.allow_unknown:
+        return True
+    return any(
+        p.receive and p.ae_title.strip() == calling and _from_network(p, address)
+        for p in config.peer
+    )
+
+
+def _from_network(peer: Peer, address: str) -> bool:
+    caller = ip_address(address)
+    if peer.networks:
+        return any(caller in network for network in peer.networks)
+    try:
+        known = {info[4][0] for info in socket.getaddrinfo(peer.host, None)}
+    except OSError:
+        return False
+    return str(caller) in known

@@ -1,0 +1,196 @@
+"""Our side as a user of other nodes: echo, find, and send stored files byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydicom import Dataset, dcmread
+from pynetdicom import AE
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification
+
+from ra_daemon import log
+from ra_daemon.config import Config, Peer
+from ra_daemon.domain import Delivered, Delivery, DeliveryOutcome, Parked, Postponed
+from ra_daemon.errors import PeerError
+
+_log = log.get(__name__)
+_PENDING = (0xFF00, 0xFF01)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendItem:
+    """A file to send, with the identifiers its association needs."""
+
+    path: Path
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+
+
+def echo(config: Config, peer: Peer) -> None:
+    """C-ECHO.
+
+    Raises:
+        PeerError: the peer cannot be reached, rejects us or answers with a failure.
+    """
+    ae = _entity(config)
+    ae.add_requested_context(Verification)
+    association = _associate(ae, peer)
+    try:
+        status = association.send_c_echo()
+        if not status or status.Status != 0:
+            raise PeerError(f"{peer.name} did not answer C-ECHO with success.")
+    finally:
+        association.release()
+
+
+def send(
+    config: Config, peer: Peer, deliveries: Sequence[Delivery]
+) -> Iterator[tuple[Delivery, DeliveryOutcome]]:
+    """Send stored objects over one association; every delivery gets an outcome."""
+    items = [_item(d.object_path) for d in deliveries]
+    try:
+        association = _associate(_with_contexts(config, items), peer)
+    except PeerError as error:
+        cause: DeliveryOutcome
+        cause = Postponed(cause=str(error)) if error.retriable else Parked(cause=str(error))
+        for delivery in deliveries:
+            yield delivery, cause
+        return
+    try:
+        for delivery, item in zip(deliveries, items, strict=True):
+            yield delivery, _send_one(association, item, peer)
+    finally:
+        if association.is_established:
+            association.release()
+
+
+def store_files(config: Config, peer: Peer, paths: Sequence[Path]) -> Iterator[tuple[Path, int]]:
+    """Send files as they are; yield (path, status). 0xFFFF: no answer or no common context.
+
+    Raises:
+        PeerError: no association.
+    """
+    items = [_item(p) for p in paths]
+    association = _associate(_with_contexts(config, items), peer)
+    try:
+        for item in items:
+            yield item.path, _status(association, item)
+    finally:
+        if association.is_established:
+            association.release()
+
+
+def find_instance(config: Config, peer: Peer, study_uid: str, sop_uid: str) -> bool | None:
+    """Whether the peer holds an instance; None when it cannot answer."""
+    ae = _entity(config)
+    ae.add_requested_context(StudyRootQueryRetrieveInformationModelFind)
+    query = Dataset()
+    query.QueryRetrieveLevel = "IMAGE"
+    query.StudyInstanceUID = study_uid
+    query.SeriesInstanceUID = ""
+    query.SOPInstanceUID = sop_uid
+    try:
+        association = _associate(ae, peer)
+    except PeerError:
+        return None
+    try:
+        if not association.accepted_contexts:
+            return None
+        found = False
+        for status, answer in association.send_c_find(
+            query, StudyRootQueryRetrieveInformationModelFind
+        ):
+            if not status or "Status" not in status:
+                return None
+            if status.Status in _PENDING and answer is not None:
+                found = found or str(answer.get("SOPInstanceUID", "")) == sop_uid
+            elif status.Status != 0:
+                return None
+        return found
+    except (ValueError, RuntimeError):
+        return None
+    finally:
+        if association.is_established:
+            association.release()
+
+
+def classify(status: int, peer: Peer) -> DeliveryOutcome:
+    """What a C-STORE status means: success and warnings are delivered, A7xx and 0110 transient."""
+    if status == 0 or 0xB000 <= status <= 0xBFFF:
+        return Delivered(status=status)
+    if status == 0xFFFF:
+        return Postponed(cause=f"{peer.name} gave no answer.")
+    if 0xA700 <= status <= 0xA7FF or status == 0x0110:
+        return Postponed(cause=f"{peer.name} answered 0x{status:04X}.")
+    return Parked(cause=f"{peer.name} refused with 0x{status:04X}.")
+
+
+def _entity(config: Config) -> AE:
+    ae = AE(ae_title=config.node.ae_title)
+    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = config.delivery.timeout_s
+    ae.connection_timeout = min(5.0, config.delivery.timeout_s)
+    ae.maximum_pdu_size = 131072
+    return ae
+
+
+def _associate(ae: AE, peer: Peer) -> Any:
+    association = ae.associate(peer.host, peer.port, ae_title=peer.ae_title)
+    if association.is_established:
+        return association
+    where = f"{peer.name} ({peer.ae_title} at {peer.host}:{peer.port})"
+    if association.is_rejected:
+        answer = association.acceptor.primitive
+        permanent = answer is not None and answer.result == 1
+        error = PeerError(f"{where} rejected the association.")
+        error.retriable = not permanent
+        raise error
+    accepted_none = association.is_aborted and association.acceptor.primitive is not None
+    if accepted_none:
+        error = PeerError(
+            f"{where} accepted none of our presentation contexts.",
+            hint="The peer may not know the SR class: set sr_class of this peer.",
+        )
+        error.retriable = False
+        raise error
+    raise PeerError(f"{where} cannot be reached.")
+
+
+def _item(path: Path) -> SendItem:
+    ds = dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID", "SOPInstanceUID"])
+    return SendItem(
+        path=path,
+        sop_class_uid=str(ds.SOPClassUID),
+        sop_instance_uid=str(ds.SOPInstanceUID),
+        transfer_syntax_uid=str(ds.file_meta.TransferSyntaxUID),
+    )
+
+
+def _with_contexts(config: Config, items: Sequence[SendItem]) -> AE:
+    """Only the contexts that the files need: a peer picks the first syntax it knows of each."""
+    ae = _entity(config)
+    for pair in sorted({(i.sop_class_uid, i.transfer_syntax_uid) for i in items}):
+        ae.add_requested_context(pair[0], pair[1])
+    return ae
+
+
+def _send_one(association: Any, item: SendItem, peer: Peer) -> DeliveryOutcome:
+    if not association.is_established:
+        return Postponed(cause=f"{peer.name} closed the association.")
+    taken = {str(c.abstract_syntax) for c in association.accepted_contexts}
+    if item.sop_class_uid not in taken:
+        return Parked(cause=f"{peer.name} does not take SOP class {item.sop_class_uid}.")
+    return classify(_status(association, item), peer)
+
+
+def _status(association: Any, item: SendItem) -> int:
+    try:
+        # From the path, pynetdicom sends the encoded data set as it lies in the file.
+        answer = association.send_c_store(str(item.path))
+    except (ValueError, RuntimeError, OSError) as error:
+        _log.warning("object.not_sent", error=type(error).__name__)
+        return 0xFFFF
+    return int(answer.Status) if answer and "Status" in answer else 0xFFFF
