@@ -66,21 +66,28 @@ def postgres_cluster() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@contextlib.contextmanager
-def postgres_database(maintenance_url: str) -> Iterator[str]:
-    """A new empty database in a running cluster; yields its URL."""
-    name = f"t{uuid.uuid4().hex}"
+def _execute(maintenance_url: str, sql: str) -> None:
     admin = sa.create_engine(
         maintenance_url.replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT"
     )
-    try:
-        with admin.connect() as conn:
-            conn.exec_driver_sql(f"CREATE DATABASE {name}")
-        yield maintenance_url.replace("/postgres?", f"/{name}?")
-        with admin.connect() as conn:
-            conn.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
-    finally:
-        admin.dispose()
+    with admin.connect() as conn:
+        conn.exec_driver_sql(sql)
+    admin.dispose()
+
+
+@contextlib.contextmanager
+def postgres_database(maintenance_url: str, template: str = "template1") -> Iterator[str]:
+    """A new database in a running cluster, a copy of ``template``; yields its URL."""
+    name = f"t{uuid.uuid4().hex}"
+    _execute(maintenance_url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield maintenance_url.replace("/postgres?", f"/{name}?")
+    _execute(maintenance_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _upgraded(url: str) -> None:
+    opened = open_engine(url)
+    upgrade(opened)
+    opened.dispose()  # closing the last connection folds the WAL into the file
 
 
 @pytest.fixture(scope="session")
@@ -90,13 +97,50 @@ def postgres_url() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def postgres_template(postgres_url: str) -> str:
+    """Name of an upgraded database to copy: migrations run once a session."""
+    _execute(postgres_url, "CREATE DATABASE upgraded")
+    _upgraded(postgres_url.replace("/postgres?", "/upgraded?"))
+    return "upgraded"
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An upgraded SQLite file to copy."""
+    path = tmp_path_factory.mktemp("template") / "ra-daemon.db"
+    _upgraded(f"sqlite:///{path}")
+    return path
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.peer)])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """URL of an empty database, once of each kind."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'ra-daemon.db'}"
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """Runs a test once for each kind of database."""
+    return str(request.param)
+
+
+@pytest.fixture
+def empty_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """URL of an empty database."""
+    if database_kind == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
         return
     with postgres_database(request.getfixturevalue("postgres_url")) as url:
+        yield url
+
+
+@pytest.fixture
+def database_url(
+    database_kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[str]:
+    """URL of an upgraded database without rows."""
+    if database_kind == "sqlite":
+        path = tmp_path / "ra-daemon.db"
+        shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
+        yield f"sqlite:///{path}"
+        return
+    template = request.getfixturevalue("postgres_template")
+    with postgres_database(request.getfixturevalue("postgres_url"), template) as url:
         yield url
 
 
@@ -104,6 +148,5 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 def engine(database_url: str) -> Iterator[sa.Engine]:
     """An engine on an upgraded database, once of each kind."""
     opened = open_engine(database_url)
-    upgrade(opened)
     yield opened
     opened.dispose()

@@ -135,6 +135,6 @@ def _finding(fields: dict[str, Any], heatmaps: Sequence[NDArray[np.float32]]) ->
     if fields.get("interval") is not None:
         fields["interval"] = Interval(**fields["interval"])
     for name in ("code", "edges", "probabilities"):
-        if name in fields:
+        if isinstance(fields.get(name), list):  # a quality flag's code is text
             fields[name] = tuple(fields[name])
     return kind(**fields)

@@ -9,9 +9,27 @@ import sqlalchemy as sa
 
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.queue import JobQueue
-from tests.support.databases import database_url, engine, postgres_url
+from tests.support.databases import (
+    database_kind,
+    database_url,
+    empty_url,
+    engine,
+    postgres_template,
+    postgres_url,
+    sqlite_template,
+)
 
-__all__ = ["database_url", "engine", "objects", "postgres_url", "queue"]
+__all__ = [
+    "database_kind",
+    "database_url",
+    "empty_url",
+    "engine",
+    "objects",
+    "postgres_template",
+    "postgres_url",
+    "queue",
+    "sqlite_template",
+]
 
 
 @pytest.fixture

@@ -1,0 +1,226 @@
+"""Contract of reports and the outbox: composable after a crash, sent once, told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+
+from ra_daemon.domain import Composed, Delivered, Parked, Postponed
+from ra_daemon.errors import StoreError
+from ra_daemon.store import findings, reports, results
+from ra_daemon.store.objects import ObjectStore
+from ra_daemon.store.outbox import Outbox
+from ra_daemon.store.queue import JobQueue
+from ra_engine.types import Heatmap
+from tests.support.verdicts import admission, full, record, scored
+
+TAKES: Mapping[str, bool] = {"PACS": True}
+
+
+def sr(uid: str = "2.25.1", kind: str = "sr") -> Composed:
+    return Composed(
+        kind=kind, sop_class_uid="1.2", sop_instance_uid=uid, path=f"objects/{uid}", sha256="0" * 64
+    )
+
+
+def composed(
+    engine: sa.Engine,
+    queue: JobQueue,
+    objects: ObjectStore,
+    *,
+    allowed: Mapping[str, bool] = TAKES,
+    deliver: results.Deliver = "send",
+) -> None:
+    record(engine, queue, admission(), scored(), deliver=deliver)
+    (task,) = reports.due_reports(engine, objects, 9)
+    reports.finish_report(engine, task.report_id, [sr(), sr("2.25.2", "capture")], allowed)
+
+
+def test_a_report_is_composable_from_durable_state_alone(
+    engine: sa.Engine, queue: JobQueue, objects: ObjectStore
+) -> None:
+    verdict = full()
+    data = findings.dump_heatmaps(verdict)
+    assert data is not None
+    path, _ = objects.put_bytes(data, ".npz")
+    record(engine, queue, admission(), verdict, heatmap_path=path, destinations=["A", "B"])
+    (task,) = reports.due_reports(engine, ObjectStore(objects.root), 9)
+    assert task.scored is not None
+    assert task.scored.findings[:-1] == verdict.findings[:-1]
+    heat, original = task.scored.findings[-1], verdict.findings[-1]
+    assert isinstance(heat, Heatmap)
+    assert isinstance(original, Heatmap)
+    np.testing.assert_array_equal(heat.cam, original.cam)
+    np.testing.assert_array_equal(task.scored.views[1].landmarks, verdict.views[1].landmarks)
+    assert task.paths == (admission().path,)
+    assert task.header == admission().header
+    assert (task.destinations, task.demonstration) == (("A", "B"), True)
+    assert task.predecessor is None
+
+
+def test_a_report_whose_heatmaps_are_gone_is_put_aside(
+    engine: sa.Engine, queue: JobQueue, objects: ObjectStore
+) -> None:
+    record(engine, queue, admission(), full(), heatmap_path="objects/00/none.npz")
+    record(engine, queue, admission("1.9"), scored())
+    assert len(reports.due_reports(engine, objects, 9)) == 1
+    assert reports.retry_reports(engine, "other") == 0
+    assert reports.retry_reports(engine, "findings_unreadable") == 1
+
+
+def test_finishing_twice_changes_nothing(
+    engine: sa.Engine, queue: JobQueue, objects: ObjectStore
+) -> None:
+    record(engine, queue, admission(), scored())
+    (task,) = reports.due_reports(engine, objects, 9)
+    for _ in range(2):
+        reports.finish_report(engine, task.report_id, [sr()], TAKES)
+    assert Outbox(engine).counts()["pending"] == 1
+    assert reports.due_reports(engine, objects, 9) == []
+    with engine.connect() as conn:
+        uid = conn.execute(sa.text("SELECT sr_instance_uid FROM v1_results")).scalar_one()
+    assert uid == "2.25.1"
+
+
+def test_finishing_an_unknown_report_is_an_error(engine: sa.Engine) -> None:
+    with pytest.raises(StoreError):
+        reports.finish_report(engine, 99, [], {})
+
+
+def test_a_failed_report_waits_for_a_person(
+    engine: sa.Engine, queue: JobQueue, objects: ObjectStore
+) -> None:
+    record(engine, queue, admission(), scored())
+    (task,) = reports.due_reports(engine, objects, 9)
+    reports.fail_report(engine, task.report_id, "report.failed")
+    assert reports.due_reports(engine, objects, 9) == []
+    assert reports.retry_reports(engine) == 1
+    assert len(reports.due_reports(engine, objects, 9)) == 1
+
+
+def test_a_new_report_names_its_predecessor(
+    engine: sa.Engine, queue: JobQueue, objects: ObjectStore
+) -> None:
+    composed(engine, queue, objects)
+    record(engine, queue, admission(), scored(value=50), pipeline="q" * 64)
+    (task,) = reports.due_reports(engine, objects, 9)
+    assert task.predecessor == "2.25.1"
+
+
+def test_demonstration_results_park_where_they_are_not_allowed(
+    engine: sa.Engine, queue: JobQueue, objects: ObjectStore
+) -> None:
+    record(engine, queue, admission(), scored(), destinations=["HERE", "THERE", "UNNAMED"])
+    (task,) = reports.due_reports(engine, objects, 9)
+    reports.finish_report(engine, task.report_id, [sr()], {"HERE": True, "THERE": False})
+    outbox = Outbox(engine)
+    assert [d.destination for d in outbox.claim_due(9)] == ["HERE"]
+    with engine.connect() as conn:
+        parked = conn.execute(
+            sa.text(
+                "SELECT destination, cause FROM v1_deliveries WHERE state = 'parked' "
+                "ORDER BY destination"
+            )
+        )
+        assert [tuple(r) for r in parked] == [
+            ("THERE", "demonstration_not_allowed"),
+            ("UNNAMED", "demonstration_not_allowed"),
+        ]
+    assert outbox.retry_parked("demonstration_not_allowed") == 2
+
+
+def test_a_delivery_goes_from_due_to_committed(
+    engine: sa.Engine, queue: JobQueue, objects: ObjectStore
+) -> None:
+    composed(engine, queue, objects)
+    outbox = Outbox(engine, objects.root)
+    first, second = outbox.claim_due(9)
+    assert outbox.claim_due(9) == []
+    assert first.object_path == objects.root / "objects/2.25.1"
+    assert (first.attempt, first.was_sending, first.demonstration) == (1, False, True)
+    assert outbox.settle(first, Delivered(status=0))
+    assert outbox.settle(second, Delivered(status=0xB000))
+    assert outbox.oldest_uncommitted_age() is not None
+    assert outbox.commit(["2.25.1"], "OTHER") == 0
+    assert outbox.commit(["2.25.1"]) == 1
+    counts = outbox.counts()
+    assert (counts["sent"], counts["committed"]) == (1, 1)
+    assert not outbox.settle(first, Parked(cause="late"))
+
+
+def test_a_postponed_delivery_comes_back_when_its_time_has_come(
+    engine: sa.Engine, queue: JobQueue, objects: ObjectStore
+) -> None:
+    composed(engine, queue, objects)
+    now = [datetime.now(UTC) + timedelta(seconds=5)]
+    outbox = Outbox(engine, clock=lambda _conn: now[0])
+    for item in outbox.claim_due(9):
+        assert outbox.settle(item, Postponed(cause="refused"), 30)
+    assert outbox.claim_due(9) == []
+    now[0] += timedelta(seconds=30)
+    assert [d.attempt for d in outbox.claim_due(9)] == [2, 2]
+
+
+def test_a_crash_in_mid_send_is_told(
+    engine: sa.Engine, queue: JobQueue, objects: ObjectStore
+) -> None:
+    composed(engine, queue, objects)
+    assert len(Outbox(engine, owner="a").claim_due(9)) == 2
+    assert Outbox(engine, owner="b").recover() == 0  # another node's sends go on
+    again = Outbox(engine, owner="a")
+    assert again.recover() == 2
+    items = again.claim_due(9)
+    assert [d.was_sending for d in items] == [True, True]
+    again.settle(items[0], Postponed(cause="refused"), 0)
+    assert [d.was_sending for d in again.claim_due(9)] == [True]
+
+
+def test_what_a_lost_node_was_sending_is_taken_over(
+    engine: sa.Engine, queue: JobQueue, objects: ObjectStore
+) -> None:
+    composed(engine, queue, objects)
+    now = [datetime.now(UTC) + timedelta(seconds=5)]
+    lost = Outbox(engine, owner="a", lease_s=60, clock=lambda _conn: now[0])
+    left = lost.claim_due(1)
+    other = Outbox(engine, owner="b", clock=lambda _conn: now[0])
+    assert len(other.claim_due(9)) == 1
+    now[0] += timedelta(seconds=61)
+    (taken,) = other.claim_due(9)
+    assert taken.was_sending
+    assert not lost.settle(left[0], Delivered(status=0))
+
+
+def test_held_deliveries_wait_for_their_release(
+    engine: sa.Engine, queue: JobQueue, objects: ObjectStore
+) -> None:
+    composed(engine, queue, objects, deliver="hold")
+    outbox = Outbox(engine)
+    assert outbox.claim_due(9) == []
+    assert outbox.release_held(destination="OTHER") == 0
+    assert outbox.release_held(study_instance_uids=["9"]) == 0
+    assert outbox.release_held(destination="PACS") == 2
+    assert len(outbox.claim_due(9, ["PACS"])) == 2
+
+
+def test_a_destination_can_be_left_out(
+    engine: sa.Engine, queue: JobQueue, objects: ObjectStore
+) -> None:
+    composed(engine, queue, objects)
+    assert Outbox(engine, Path()).claim_due(9, ["OTHER"]) == []
+
+
+def test_parked_deliveries_keep_their_cause(
+    engine: sa.Engine, queue: JobQueue, objects: ObjectStore
+) -> None:
+    composed(engine, queue, objects)
+    outbox = Outbox(engine)
+    for item in outbox.claim_due(9):
+        outbox.settle(item, Parked(cause="0122"))
+    assert outbox.retry_parked("other") == 0
+    assert outbox.retry_parked("0122") == 2
+    assert [d.attempt for d in outbox.claim_due(9)] == [1, 1]
