@@ -1,0 +1,1 @@
+"""The built-in scorers, through the same door as everybody's."""

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ra_engine.manifest import Cam
-from ra_engine.types import Batch, Finding, Heatmap, Output
+from ra_engine.types import Batch, Finding, Heatmap, Output, Side
+from ra_plugins.svdh import HAND_KIND
 
 
 class GradCamScorer:
@@ -28,8 +29,15 @@ class GradCamScorer:
             found[i].append(
                 Heatmap(
                     cam=cam, threshold=table.threshold, full_scale=table.full_scale,
-                    score_kind="svdh_total" if len(batch.images[i].views) == 2 else "svdh_hand",
+                    score_kind=_score_kind([v.side for v in batch.images[i].views], view),
                     model=output.model, view=view, side=batch.images[i].views[view].side,
                 )
             )  # fmt: skip
         return found
+
+
+def _score_kind(sides: Sequence[Side], view: int) -> str:
+    """The score that the map explains: the hand's own, or the total where sides are disputed."""
+    if len(sides) > 1 and Side.UNKNOWN in sides:
+        return "svdh_total"
+    return HAND_KIND[sides[view]]

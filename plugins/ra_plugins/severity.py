@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ra_engine.manifest import Severity
+from ra_engine.manifest import Score, Severity
 from ra_engine.types import Batch, Category, Finding, Output, Side
 
 CODE = ("RA0101", "99RADAEMON", "Radiographic damage band")
@@ -25,6 +25,7 @@ class SeverityScorer:
         """See ``ra_engine.contracts.Scorer``."""
         output = outputs["severity"]
         table = Severity.model_validate(output.manifest["severity"])
+        scale = Score.model_validate(output.manifest["score"]).scale_max
         found: list[list[Finding]] = []
         for i, image in enumerate(batch.images):
             rows = [r for r, (j, _) in enumerate(batch.rows) if j == i]
@@ -32,7 +33,7 @@ class SeverityScorer:
                 found.append([])
                 continue
             logits = output.arrays["class_logits"][rows].astype(float)
-            total = max(0.0, float(output.arrays["score"][rows].astype(float).sum()))
+            total = float(np.clip(output.arrays["score"][rows].astype(float), 0, scale).sum())
             both = len(rows) == 2
             edges = table.edges_both if both else table.edges_hand
             above = above_both(total, logits.sum(0), table) if both else _sigmoid(logits[0])

@@ -14,7 +14,7 @@ from ra_engine.types import Batch, Finding, Interval, Measurement, ModelRef, Out
 TOTAL = ("RA0001", "99RADAEMON", "Estimated SvdH score, both hands, range 0-280")
 HAND = ("RA0002", "99RADAEMON", "Estimated SvdH score, one hand, range 0-140")
 MEMBER = ("RA0003", "99RADAEMON", "Estimated SvdH score of one ensemble member")
-_KIND = {
+HAND_KIND = {
     Side.LEFT: "svdh_left",
     Side.RIGHT: "svdh_right",
     Side.IMAGE_LEFT: "svdh_image_left",
@@ -94,7 +94,7 @@ def _hand(
 ) -> Measurement:  # fmt: skip
     where = "hand" if side is Side.UNKNOWN else f"{side.value} hand"
     return Measurement(
-        kind=_KIND[side], label=f"Estimated radiographic joint damage (SvdH), {where}",
+        kind=HAND_KIND[side], label=f"Estimated radiographic joint damage (SvdH), {where}",
         value=value, units=_UNIT, code=HAND, model=model, view=view, side=side, interval=limits,
         spread=float(members.std()), scale_max=scale,
     )  # fmt: skip

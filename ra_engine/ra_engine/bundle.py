@@ -40,6 +40,11 @@ class Bundle:
         """The ONNX file."""
         return self.path / self.manifest.graph.file
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the graph's outputs."""
+        return self.manifest.graph.outputs
+
     def reference(self, engine: str) -> ModelRef:
         """How results name this model when ``engine`` ran it."""
         m = self.manifest
@@ -64,7 +69,7 @@ def load_bundle(path: Path) -> Bundle:
     if not sums.is_file():
         raise BundleError(f"{path} is no bundle: {SUMS} is missing.")
     raw = sums.read_bytes()
-    listed = _listed(raw.decode(), path)
+    listed = _listed(raw.decode(errors="replace"), path)
     present = {p.name for p in path.iterdir() if p.is_file() and p.name != SUMS}
     for what, names in (
         ("missing", listed.keys() - present),
@@ -75,7 +80,12 @@ def load_bundle(path: Path) -> Bundle:
     for name, digest in sorted(listed.items()):
         if hashlib.sha256((path / name).read_bytes()).hexdigest() != digest:
             raise BundleError(f"Bundle {path.name}: {name} is not the file that was signed off.")
-    return Bundle(path=path, digest=hashlib.sha256(raw).hexdigest(), manifest=_manifest(path))
+    manifest = _manifest(path)
+    named = {manifest.graph.file, *([manifest.locator.statistics] if manifest.locator else [])}
+    if not named <= listed.keys():
+        absent = ", ".join(sorted(named - listed.keys()))
+        raise BundleError(f"Bundle {path.name}: its manifest names {absent}, which it lacks.")
+    return Bundle(path=path, digest=hashlib.sha256(raw).hexdigest(), manifest=manifest)
 
 
 def write_sums(path: Path) -> str:
@@ -103,7 +113,7 @@ def _manifest(path: Path) -> Manifest:
     try:
         with (path / MANIFEST).open("rb") as stream:
             return Manifest.model_validate(tomllib.load(stream))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BundleError(f"Bundle {path.name}: {MANIFEST} is no TOML: {error}.") from error
     except ValidationError as error:
         first = error.errors()[0]

@@ -9,7 +9,7 @@ from ra_engine.types import Interval
 
 
 def interval(table: IntervalTable, value: float, scale_max: float) -> Interval:
-    """The interval of a predicted ``value`` on a scale 0..``scale_max``; it always holds ``value``."""
+    """The interval of a predicted ``value`` on 0..``scale_max``; it always holds ``value``."""
     band = min(bisect_left(table.upper, value), len(table.upper) - 1)
     low = max(0.0, value - max(0.0, table.low[band]))
     high = min(scale_max, value + max(0.0, table.high[band]))

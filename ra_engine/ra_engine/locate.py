@@ -37,9 +37,13 @@ class Locator:
         self._session = session
         self._spec = bundle.manifest.preprocessing.spec()
         self._table = table
-        with np.load(bundle.path / table.statistics) as held:
-            self._mean = held["mean"].astype(np.float64)
-            self._precision = held["precision"].astype(np.float64)
+        try:
+            with np.load(bundle.path / table.statistics) as held:
+                self._mean = held["mean"].astype(np.float64)
+                self._precision = held["precision"].astype(np.float64)
+        except (KeyError, ValueError, OSError) as error:
+            what = f"{table.statistics} must hold mean and precision"
+            raise BundleError(f"Bundle {bundle.name}: {what}.") from error
 
     def locate(self, radiograph: Radiograph) -> Located:
         """Find the hands of one radiograph, sorted by x."""
@@ -124,7 +128,7 @@ def _snapped(
     n = heat.shape[1]
     out, heights = cells.copy(), np.zeros(21, np.float32)
     for k in range(21):
-        cx, cy = (int(round(float(v))) for v in cells[k])
+        cx, cy = (round(float(v)) for v in cells[k])
         x0, x1 = max(0, cx - _SNAP_CELLS), min(n, cx + _SNAP_CELLS + 1)
         y0, y1 = max(0, cy - _SNAP_CELLS), min(n, cy + _SNAP_CELLS + 1)
         if x1 <= x0 or y1 <= y0:

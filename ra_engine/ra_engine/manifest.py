@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from ra_engine.prepare import Preprocessing
+from ra_engine.prepare import ORDER, Preprocessing
 
 
 class Section(BaseModel):
@@ -41,6 +42,20 @@ class PreprocessingTable(Section):
     mean: float
     std: float = Field(gt=0)
     order: tuple[str, ...]
+
+    @field_validator("percentiles")
+    @classmethod
+    def _rising(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not 0 <= value[0] < value[1] <= 100:
+            raise ValueError("must rise within 0..100")
+        return value
+
+    @field_validator("order")
+    @classmethod
+    def _known_order(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if value != ORDER:
+            raise ValueError(f"this engine prepares in the order {', '.join(ORDER)}")
+        return value
 
     def spec(self) -> Preprocessing:
         """The specification that ``prepare`` takes."""
@@ -93,6 +108,16 @@ class Severity(Section):
     c: tuple[float, ...]
     reference: str
 
+    @model_validator(mode="after")
+    def _one_length(self) -> Severity:
+        lists = (self.edges_hand, self.edges_both, self.a, self.b, self.c)
+        if len({len(values) for values in lists}) != 1:
+            raise ValueError("edges_hand, edges_both, a, b and c must be of one length")
+        for edges in (self.edges_hand, self.edges_both):
+            if any(low >= high for low, high in pairwise(edges)):
+                raise ValueError("edges must rise")
+        return self
+
 
 class Cam(Section):
     """The heatmap: below ``threshold`` there is no evidence; ``full_scale`` ends the colour bar."""
@@ -104,7 +129,7 @@ class Cam(Section):
 class LocatorTable(Section):
     """Thresholds of the locator and the file with its feature statistics."""
 
-    statistics: str = "stats.npz"
+    statistics: str = Field(default="stats.npz", pattern=r"^[^/\\]+$")
     centre: float = Field(gt=0, lt=1)
     landmark: float = Field(gt=0, lt=1)
     plausibility: float = Field(ge=0)
@@ -135,3 +160,16 @@ class Manifest(Section):
     cam: Cam | None = None
     locator: LocatorTable | None = None
     training: Training
+
+    @model_validator(mode="after")
+    def _role_has_its_table(self) -> Manifest:
+        absent = {
+            "svdh": self.score is None,
+            "severity": self.severity is None or self.score is None,
+            "cam": self.cam is None,
+            "locator": self.locator is None,
+        }
+        for role in self.roles:
+            if absent.get(role, False):
+                raise ValueError(f"role {role!r} needs its table")
+        return self

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 from ra_engine.bundle import Bundle
 from ra_engine.contracts import Scorer, Session
 from ra_engine.errors import ScorerError
+from ra_engine.findings import problem
 from ra_engine.prepare import prepare_hand, prepare_image, tone_range
 from ra_engine.types import Batch, Finding, Output, ScoredImage
 
@@ -23,6 +26,18 @@ class Plan:
 
     scorers: tuple[Scorer, ...]
     roles: Mapping[str, tuple[Bundle, Session]]
+
+    @property
+    def digest(self) -> str:
+        """sha256 over scorers, bundles, preprocessing and sessions: what decides a finding."""
+        parts = {
+            "scorers": [f"{s.name}/{s.api_version}" for s in self.scorers],
+            "roles": {
+                role: [b.digest, b.manifest.preprocessing.spec().digest, s.key]
+                for role, (b, s) in self.roles.items()
+            },
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def run(
         self, images: Sequence[ScoredImage], *, on_scorer: OnScorer | None = None
@@ -37,7 +52,7 @@ class Plan:
         """
         rows = tuple((i, v) for i, image in enumerate(images) for v in range(len(image.views)))
         batch = Batch(images=tuple(images), rows=rows)
-        outputs = self._outputs(batch)
+        outputs = self.outputs(batch)
         found: list[list[Finding]] = [[] for _ in images]
         for scorer in self.scorers:
             if on_scorer is not None:
@@ -46,15 +61,18 @@ class Plan:
                 mine.extend(theirs)
         return found
 
-    def _outputs(self, batch: Batch) -> dict[str, Output]:
-        """Run every needed graph once; roles that share a graph share its arrays."""
+    def outputs(self, batch: Batch) -> dict[str, Output]:
+        """Run every needed graph once; roles that share a graph share its arrays, read-only.
+
+        Raises:
+            BackendError: the runtime failed.
+        """
         outputs: dict[str, Output] = {}
         done: dict[tuple[str, str], dict[str, NDArray[np.float32]]] = {}
         for role, (bundle, session) in self.roles.items():
             key = (bundle.digest, session.key)
             if key not in done:
-                arrays = session.run(_tensor(bundle, batch))
-                done[key] = {k: _read_only(v) for k, v in arrays.items()}
+                done[key] = _run(bundle, session, batch)
             outputs[role] = Output(
                 role=role,
                 arrays=done[key],
@@ -84,6 +102,18 @@ def plan(scorers: Sequence[Scorer], models: Sequence[tuple[Bundle, Session]]) ->
     return Plan(scorers=tuple(scorers), roles=roles)
 
 
+def _run(bundle: Bundle, session: Session, batch: Batch) -> dict[str, NDArray[np.float32]]:
+    """Arrays by output name, read-only, one row for each row of the batch."""
+    if not batch.rows:
+        return {name: _read_only(np.zeros((0,), np.float32)) for name in bundle.outputs}
+    arrays = session.run(_tensor(bundle, batch))
+    if bundle.manifest.unit == "image":
+        # Scorers read one row a view; the views of an image share what its graph said.
+        of_view = [i for i, _ in batch.rows]
+        arrays = {name: array[of_view] for name, array in arrays.items()}
+    return {name: _read_only(array) for name, array in arrays.items()}
+
+
 def _tensor(bundle: Bundle, batch: Batch) -> NDArray[np.float32]:
     spec = bundle.manifest.preprocessing.spec()
     if bundle.manifest.unit == "image":
@@ -100,14 +130,22 @@ def _call(
     scorer: Scorer, batch: Batch, outputs: Mapping[str, Output]
 ) -> Sequence[Sequence[Finding]]:
     needed = {role: outputs[role] for role in scorer.needs}
+    found: object
     try:
         found = scorer.score(batch, needed)
     except MemoryError:
         raise
     except Exception as error:
+        # Only the type: a foreign message may hold patient data.
         raise _error(scorer.name, f"raised {type(error).__name__}") from error
+    if not isinstance(found, Sequence):
+        raise _error(scorer.name, f"gave a {type(found).__name__}, not a sequence")
     if len(found) != len(batch.images):
         raise _error(scorer.name, f"gave {len(found)} results for {len(batch.images)} images")
+    for image, findings in zip(batch.images, found, strict=True):
+        wrong = problem(findings, image)
+        if wrong:
+            raise _error(scorer.name, wrong)
     return found
 
 

@@ -58,11 +58,12 @@ def tone_range(radiograph: Radiograph, percentiles: tuple[float, float]) -> tupl
     if values.size == 0:
         return 0.0, 1.0
     counts = np.cumsum(np.bincount(values.ravel()))
-    low, high = (int(np.searchsorted(counts, p / 100 * counts[-1])) for p in percentiles)
+    ranks = [p / 100 * counts[-1] for p in percentiles]
     if radiograph.inverted:
-        # Percentiles are of the bone-bright image: mirror the shares.
-        low = int(np.searchsorted(counts, (1 - percentiles[1] / 100) * counts[-1]))
-        high = int(np.searchsorted(counts, (1 - percentiles[0] / 100) * counts[-1]))
+        # Percentiles are of the bone-bright image: mirror the ranks, and with them the tie rule.
+        ranks = [counts[-1] - rank for rank in reversed(ranks)]
+    tie: Literal["left", "right"] = "right" if radiograph.inverted else "left"
+    low, high = (min(int(np.searchsorted(counts, r, tie)), len(counts) - 1) for r in ranks)
     return float(low), float(max(high, low + 1))
 
 
@@ -125,7 +126,8 @@ def _prepare(
     np.clip(warped, 0, 1, out=warped)
     warped -= np.float32(spec.mean)
     warped *= np.float32(1 / spec.std)
-    return warped[None]
+    tensor: NDArray[np.float32] = warped[None]
+    return tensor
 
 
 def _reduce(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 
-from ra_engine.contracts import API_VERSION, Scorer
+from ra_engine.contracts import API_VERSION, Backend, Scorer
 
 SCORERS, BACKENDS, BUNDLES = "ra_daemon.scorers", "ra_engine.backends", "ra_daemon.bundles"
 
@@ -46,16 +47,55 @@ def load_scorers(allowed: Sequence[str] = ()) -> tuple[dict[str, Scorer], list[B
     return found, broken
 
 
-def _load(point: EntryPoint) -> Scorer | Broken:
+def load_backends() -> tuple[dict[str, Backend], list[Broken]]:
+    """All usable backends by name, and the broken ones."""
+    found: dict[str, Backend] = {}
+    broken: list[Broken] = []
+    for point in points(BACKENDS):
+        thing = _made(point)
+        if isinstance(thing, Broken):
+            broken.append(thing)
+        elif not callable(getattr(thing, "load", None)):
+            broken.append(_broken(point, "is no Backend: it needs load()"))
+        else:
+            found.setdefault(point.name, thing)  # type: ignore[arg-type]  # checked just above
+    return found, broken
+
+
+def load_bundles() -> tuple[dict[str, Path], list[Broken]]:
+    """Folders of all bundles that distributions offer, and the broken ones. Nothing is verified."""
+    found: dict[str, Path] = {}
+    broken: list[Broken] = []
+    for point in points(BUNDLES):
+        thing = _made(point)
+        if isinstance(thing, Broken):
+            broken.append(thing)
+        elif not isinstance(thing, Path) or not thing.is_dir():
+            broken.append(_broken(point, "gives no folder"))
+        else:
+            found.setdefault(point.name, thing)
+    return found, broken
+
+
+def _made(point: EntryPoint) -> object:
+    """The object of an entry point, called when it is a class or a function."""
     try:
         thing = point.load()
-        scorer = thing() if isinstance(thing, type) else thing
-    except Exception as error:  # noqa: BLE001 - the plugin load's isolation wall
+        return thing() if callable(thing) else thing
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the plugin load's isolation wall
         return _broken(point, f"{type(error).__name__}: {error}")
+
+
+def _load(point: EntryPoint) -> Scorer | Broken:
+    scorer = _made(point)
+    if isinstance(scorer, Broken):
+        return scorer
     if not isinstance(scorer, Scorer):
         return _broken(point, "is no Scorer: it needs name, api_version, needs and score()")
     if scorer.api_version != API_VERSION:
         return _broken(point, f"was written for API {scorer.api_version}, this is {API_VERSION}")
+    if scorer.name != point.name:
+        return _broken(point, f"calls itself {scorer.name!r}: the entry point must have that name")
     return scorer
 
 

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from ra_engine.errors import BackendError
 
+_INPUT_RANK = 4
+
 
 class OnnxRuntimeBackend:
     """Loads ONNX files into CPU sessions; FP32, sequential."""
@@ -37,9 +39,10 @@ class OnnxRuntimeBackend:
         options.log_severity_level = 3
         try:
             session = ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # noqa: BLE001 - the runtime's exceptions have no common base
+        except Exception as error:  # the runtime's exceptions have no common base
             raise BackendError(
-                f"onnxruntime refuses {graph.name}: {type(error).__name__}"
+                f"onnxruntime refuses {graph.name}: {type(error).__name__}",
+                hint="Run ra-daemon models verify; a newer opset needs a newer onnxruntime.",
             ) from error
         return OnnxSession(session, f"onnxruntime-{ort.__version__}-cpu")
 
@@ -56,6 +59,28 @@ class OnnxSession:
         self.key = key
 
     def run(self, array: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-        """(batch, 1, rows, columns) float32 -> every output by name."""
-        found = self._session.run(self._outputs, {self._input: np.ascontiguousarray(array)})
-        return dict(zip(self._outputs, found, strict=True))
+        """(batch, 1, rows, columns) float32 -> every output by name.
+
+        One row at a time: larger batches are no faster on a CPU, take more memory, and change the
+        last bits of a result with the company it was computed in.
+
+        Raises:
+            BackendError: the array does not fit the graph, or the runtime failed.
+        """
+        if array.ndim != _INPUT_RANK or len(array) == 0:
+            raise BackendError(f"A graph takes (batch, 1, rows, columns), not {array.shape}.")
+        rows = [self._one(array[i : i + 1]) for i in range(len(array))]
+        return {
+            name: np.concatenate([row[k] for row in rows]) for k, name in enumerate(self._outputs)
+        }
+
+    def _one(self, array: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        try:
+            found: list[NDArray[np.float32]] = self._session.run(
+                self._outputs, {self._input: np.ascontiguousarray(array)}
+            )
+        except MemoryError:
+            raise
+        except Exception as error:  # the runtime's exceptions have no common base
+            raise BackendError(f"onnxruntime failed on a graph: {type(error).__name__}") from error
+        return found
