@@ -1,0 +1,89 @@
+"""The object store on a real disk."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from ra_daemon.store.objects import DiskIo, ObjectStore
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ObjectStore:
+    return ObjectStore(tmp_path / "root")
+
+
+def test_folders_are_private(store: ObjectStore) -> None:
+    for name in ("tmp", "inbox", "objects", "engines", "run"):
+        assert stat.S_IMODE((store.root / name).stat().st_mode) == 0o700
+
+
+def test_a_file_goes_from_temporary_to_inbox_to_objects(store: ObjectStore) -> None:
+    temp = store.write_temp()
+    assert stat.S_IMODE(temp.stat().st_mode) == 0o600
+    temp.write_bytes(b"image")
+    inbox = store.publish_inbox(temp, "0001.dcm")
+    assert not temp.exists()
+    assert store.inbox_files() == [inbox]
+    digest = hashlib.sha256(b"image").hexdigest()
+    relative = store.adopt(inbox, digest, ".dcm")
+    assert relative == f"objects/{digest[:2]}/{digest}.dcm"
+    assert store.adopt(inbox, digest, ".dcm") == relative
+    store.leave_inbox(inbox)
+    store.leave_inbox(inbox)
+    assert store.inbox_files() == []
+    assert store.open_path(relative).read_bytes() == b"image"
+
+
+def test_the_inbox_is_sorted_and_leaves_sidecars_out(store: ObjectStore) -> None:
+    for name in ("b.dcm", "a.dcm", "a.json", ".hidden"):
+        (store.inbox / name).write_bytes(b"")
+    assert [p.name for p in store.inbox_files()] == ["a.dcm", "b.dcm"]
+
+
+def test_the_same_bytes_are_kept_once(store: ObjectStore) -> None:
+    first = store.put_bytes(b"x", ".npz")
+    assert store.put_bytes(b"x", ".npz") == first
+    assert first[1] == hashlib.sha256(b"x").hexdigest()
+    assert list(store.tmp.iterdir()) == []
+
+
+def test_a_path_out_of_the_store_is_refused(store: ObjectStore) -> None:
+    with pytest.raises(ValueError, match="out of the store"):
+        store.open_path("../secret")
+
+
+def test_sweeping_removes_what_a_crash_left(store: ObjectStore) -> None:
+    store.write_temp()
+    store.write_temp()
+    assert store.sweep_temp() == 2
+    assert store.sweep_temp() == 0
+
+
+def test_free_space_is_a_number_of_bytes(store: ObjectStore) -> None:
+    assert store.free_bytes() > 0
+
+
+def test_a_disk_without_hard_links_gets_a_copy(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_links(*_args: object) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", no_links)
+    source = store.inbox / "a.dcm"
+    source.write_bytes(b"image")
+    relative = store.adopt(source, "ab" * 32, ".dcm")
+    assert store.open_path(relative).read_bytes() == b"image"
+    assert [p.name for p in store.open_path(relative).parent.iterdir()] == [f"{'ab' * 32}.dcm"]
+
+
+def test_a_taken_name_is_told(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(FileExistsError):
+        DiskIo().link(tmp_path / "a", tmp_path / "b")
