@@ -23,6 +23,9 @@ class Store(Section):
 
     root: Path = Path("data")
     url: str = Field(default="", description="Database URL; empty: SQLite inside root.")
+    url_file: Path | None = Field(
+        default=None, description="File that holds the URL, for one with a password."
+    )
     reserve_gb: float = Field(default=1.0, ge=0, description="Refuse images below this free space.")
 
 
@@ -117,6 +120,10 @@ class Web(Section):
     enabled: bool = True
     host: str = "127.0.0.1"
     port: int = Field(default=8042, ge=0, le=65535)
+    allow_remote: bool = Field(
+        default=False,
+        description="Serve beyond this machine. The pages ask for no password: guard the network.",
+    )
 
 
 class Log(Section):

@@ -1,0 +1,136 @@
+"""What commands share: options, tables, JSON, the database."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from ra_daemon.config import Config, Peer
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def config_option(function: F) -> F:
+    """``--config FILE``."""
+    return click.option(
+        "--config",
+        "config_path",
+        metavar="FILE",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Configuration; else RA_DAEMON_CONFIG, ./ra-daemon.toml, /etc/ra-daemon/.",
+    )(function)
+
+
+def json_option(function: F) -> F:
+    """``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
+
+
+def load(config_path: Path | None, *, required: bool = True) -> Config:
+    """The configuration; errors carry their own words."""
+    from ra_daemon import settings
+
+    return settings.load(config_path, required=required)
+
+
+def peer_named(config: Config, name: str) -> Peer:
+    """The peer of that name.
+
+    Raises:
+        ConfigError: none has it.
+    """
+    from ra_daemon.errors import ConfigError
+
+    peer = config.peer_named(name)
+    if peer is None:
+        known = ", ".join(p.name for p in config.peer) or "none"
+        raise ConfigError(f"There is no peer {name!r}; the file names {known}.")
+    return peer
+
+
+def emit_json(value: object) -> None:
+    """One JSON document on standard output."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=1, default=str))
+
+
+def emit_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table: drawn on a terminal, separated by tabs elsewhere."""
+    cells = [["" if v is None else str(v) for v in row] for row in rows]
+    if not sys.stdout.isatty():
+        for line in (columns, *cells):
+            click.echo("\t".join(line))
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    drawn = Table(*columns, box=box.SIMPLE_HEAD)
+    for line in cells:
+        drawn.add_row(*(escape(c) for c in line))
+    Console().print(drawn)
+
+
+def say(text: str) -> None:
+    """Talk, on standard error."""
+    click.echo(text, err=True)
+
+
+@contextmanager
+def database(config: Config) -> Iterator[sa.Engine]:
+    """The node's database, of this program's version.
+
+    Raises:
+        StoreError: there is none yet, or its version is another.
+    """
+    from ra_daemon.errors import StoreError
+    from ra_daemon.store.engine import open_engine
+    from ra_daemon.store.schema import check_version
+
+    path = sqlite_path(config)
+    if path is not None and not path.is_file():
+        raise StoreError(
+            "There is no database yet.", hint="ra-daemon start makes it; or ra-daemon db upgrade."
+        )
+    import sqlalchemy
+
+    engine = open_engine(config.database_url)
+    try:
+        check_version(engine)
+        yield engine
+    except sqlalchemy.exc.OperationalError as error:
+        raise StoreError("The database does not answer.") from error
+    finally:
+        engine.dispose()
+
+
+def sqlite_path(config: Config) -> Path | None:
+    """The SQLite file, or None with another database."""
+    url = config.database_url
+    return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
+
+
+def running_pid(config: Config) -> int | None:
+    """Process id of the running node, or None."""
+    import psutil
+
+    try:
+        pid = int((config.root / "run" / "ra-daemon.pid").read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return None
+    try:
+        process = psutil.Process(pid)
+        alive = process.status() != psutil.STATUS_ZOMBIE
+        ours = any("ra" in part for part in process.cmdline())
+    except psutil.Error:
+        return None
+    return pid if alive and ours else None

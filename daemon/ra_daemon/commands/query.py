@@ -1,0 +1,43 @@
+"""ra-daemon query: a reading SQL statement over the public views."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from ra_daemon.commands.common import config_option, emit_table, load
+from ra_daemon.errors import StoreError
+
+
+@click.command("query")
+@click.argument("sql")
+@click.option("--json", "form", flag_value="json", help="Print a JSON list of objects.")
+@click.option("--csv", "form", flag_value="csv", help="Print CSV.")
+@click.option(
+    "--parquet", type=click.Path(path_type=Path, dir_okay=False), help="Write a Parquet file."
+)
+@config_option
+def command(sql: str, *, form: str | None, parquet: Path | None, config_path: Path | None) -> None:
+    """Run SQL over v1_results, v1_refusals, v1_instances, v1_jobs, v1_deliveries.
+
+    The connection refuses to write.
+    """
+    from ra_daemon.commands.common import sqlite_path
+    from ra_daemon.store import query
+
+    config = load(config_path)
+    path = sqlite_path(config)
+    if path is not None and not path.is_file():
+        raise StoreError("There is no database yet.", hint="ra-daemon start makes it.")
+    columns, rows = query.run_query(config.database_url, sql)
+    if parquet is not None:
+        query.write_parquet(columns, rows, parquet)
+        click.echo(f"{len(rows)} rows in {parquet}", err=True)
+    if form == "json":
+        query.write_json(columns, rows, sys.stdout)
+    elif form == "csv":
+        query.write_csv(columns, rows, sys.stdout)
+    elif parquet is None:
+        emit_table(columns, rows)
