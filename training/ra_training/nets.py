@@ -25,10 +25,14 @@ class Residual(nn.Module):
     def __init__(self, cin: int, cout: int, stride: int = 1) -> None:
         super().__init__()
         self.first = _conv(cin, cout, 3, stride)
-        self.second = nn.Sequential(nn.Conv2d(cout, cout, 3, 1, 1, bias=False), nn.BatchNorm2d(cout))
+        self.second = nn.Sequential(
+            nn.Conv2d(cout, cout, 3, 1, 1, bias=False), nn.BatchNorm2d(cout)
+        )
         self.short: nn.Module = nn.Identity()
         if stride != 1 or cin != cout:
-            self.short = nn.Sequential(nn.Conv2d(cin, cout, 1, stride, bias=False), nn.BatchNorm2d(cout))
+            self.short = nn.Sequential(
+                nn.Conv2d(cin, cout, 1, stride, bias=False), nn.BatchNorm2d(cout)
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         """(b, cin, h, w) -> (b, cout, h/stride, w/stride)."""
@@ -83,7 +87,22 @@ def mobile_trunk() -> tuple[nn.Module, int]:
     ), 160
 
 
-TRUNKS = {"residual": residual_trunk, "mobile": mobile_trunk}
+def plain_trunk() -> tuple[nn.Module, int]:
+    """A plain stack of convolutions to stride 16; (module, channels)."""
+    return nn.Sequential(
+        _conv(1, 16, 7, 2),
+        _conv(16, 32, 3, 2),
+        _conv(32, 32),
+        _conv(32, 64, 3, 2),
+        _conv(64, 64),
+        _conv(64, 64),
+        _conv(64, 112, 3, 2),
+        _conv(112, 112),
+        _conv(112, 112),
+    ), 112
+
+
+TRUNKS = {"residual": residual_trunk, "plain": plain_trunk, "mobile": mobile_trunk}
 """One line to add another architecture."""
 
 
@@ -109,7 +128,9 @@ class DensityNet(nn.Module):
         features = self.trunk(x)
         density = self.density(features)[:, 0]
         score = density.sum((1, 2)) + self.bias
-        latent = self.slope * torch.log1p(torch.relu(score)) + self.pooled(features.mean((2, 3)))[:, 0]
+        latent = (
+            self.slope * torch.log1p(torch.relu(score)) + self.pooled(features.mean((2, 3)))[:, 0]
+        )
         logits = 2.0 * (latent[:, None] - self.cuts[None, :])
         return score, density, logits
 

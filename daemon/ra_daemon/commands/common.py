@@ -130,7 +130,7 @@ def running_pid(config: Config) -> int | None:
     try:
         process = psutil.Process(pid)
         alive = process.status() != psutil.STATUS_ZOMBIE
-        ours = any("ra" in part for part in process.cmdline())
+        ours = any("ra-daemon" in p or "ra_daemon" in p for p in process.cmdline())
     except psutil.Error:
         return None
     return pid if alive and ours else None

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from pydicom import Dataset, dcmread
-from pynetdicom import AE
+from pynetdicom import AE, _config
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification
 
 from ra_daemon import log
 from ra_daemon.config import Config, Peer
 from ra_daemon.domain import Delivered, Delivery, DeliveryOutcome, Parked, Postponed
 from ra_daemon.errors import PeerError
+
+_config.STORE_SEND_CHUNKED_DATASET = True  # the bytes as they lie in the file
 
 _log = log.get(__name__)
 _PENDING = (0xFF00, 0xFF01)

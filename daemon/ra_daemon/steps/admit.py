@@ -69,3 +69,8 @@ def admit(
         instances.refuse(conn, result.instance_id, Refused(reason=Reason.NO_ROUTE))
         return
     queue.enqueue(conn, result.instance_id, digest_of(route), lane_of(route), route.name)
+
+
+def drop_sidecar(path: Path) -> None:
+    """Remove the origin note of a file that has left the inbox."""
+    inbox.sidecar(path).unlink(missing_ok=True)

@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 from ra_engine.prepare import Preprocessing, prepare_image
 from ra_engine.types import Radiograph
 from ra_engine.views import apply, invert
-from ra_training.phantom import KINDS, Exposure, render_exposure, render_nonhand, sample_grades, subject_seed
+from ra_training.phantom import (
+    KINDS,
+    Exposure,
+    render_exposure,
+    render_nonhand,
+    sample_grades,
+    subject_seed,
+)
 from ra_training.phantom.streams import stream
 
 SPEC = Preprocessing(kind="letterbox", rows=256, columns=256)
@@ -66,7 +73,9 @@ def scene(seed: int, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]
     return tones, points, HAND, int(child)
 
 
-def _tones(shown: NDArray[np.float32]) -> tuple[NDArray[np.uint8], tuple[float, float, float, float, float, float]]:
+def _tones(
+    shown: NDArray[np.float32],
+) -> tuple[NDArray[np.uint8], tuple[float, float, float, float, float, float]]:
     grey = np.rint(shown * 4095).astype(np.uint16)
     tensor, to_image = prepare_image(Radiograph(pixels=grey), SPEC)
     tones = np.rint(np.clip(tensor[0] * SPEC.std + SPEC.mean, 0, 1) * 255).astype(np.uint8)
@@ -74,7 +83,9 @@ def _tones(shown: NDArray[np.float32]) -> tuple[NDArray[np.uint8], tuple[float, 
     return tones, (a * 256, b * 256, c * 256 - 0.5, d * 256, e * 256, f * 256 - 0.5)
 
 
-def _turn(shown: NDArray[np.float32], draw: np.random.Generator) -> tuple[NDArray[np.float32], tuple[float, float, float, float, float, float]]:
+def _turn(
+    shown: NDArray[np.float32], draw: np.random.Generator
+) -> tuple[NDArray[np.float32], tuple[float, float, float, float, float, float]]:
     """Turn by up to 25 degrees on a larger plate; the affine maps old to new pixels."""
     import cv2
 
@@ -131,5 +142,8 @@ def cached_scenes(folder: Path, n: int, seed: int, *, processes: int = 2) -> Sce
         temporary.rename(path)
     with np.load(path) as data:
         return Scenes(
-            pixels=data["pixels"], landmarks=data["landmarks"], kind=data["kind"], physes=data["physes"]
+            pixels=data["pixels"],
+            landmarks=data["landmarks"],
+            kind=data["kind"],
+            physes=data["physes"],
         )

@@ -75,7 +75,9 @@ def fit(
     torch.manual_seed(seed)
     net = LocatorNet().to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(net.parameters(), lr=peak, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, peak, total_steps=steps, pct_start=0.15)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, peak, total_steps=steps, pct_start=0.15
+    )
     pixels, points = torch.from_numpy(scenes.pixels), torch.from_numpy(scenes.landmarks)
     kinds, physes = torch.from_numpy(scenes.kind).long(), torch.from_numpy(scenes.physes).float()
     started = time.monotonic()
@@ -85,7 +87,9 @@ def fit(
         generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
         rows = torch.randint(len(pixels), (batch,), generator=generator)
         x, moved = augment(pixels[rows], points[rows], generator)
-        loss = _loss(net, x.contiguous(memory_format=torch.channels_last), moved, kinds[rows], physes[rows])
+        loss = _loss(
+            net, x.contiguous(memory_format=torch.channels_last), moved, kinds[rows], physes[rows]
+        )
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), 5.0)
@@ -107,7 +111,11 @@ def _loss(net: LocatorNet, x: Tensor, points: Tensor, kinds: Tensor, physes: Ten
     want, vector, weight = maps(points)
     p = torch.sigmoid(heat)
     focus = (want - p).abs() ** 2
-    heat_loss = (focus * nn.functional.binary_cross_entropy_with_logits(heat, want, reduction="none")).sum((1, 2, 3)).mean()
+    heat_loss = (
+        (focus * nn.functional.binary_cross_entropy_with_logits(heat, want, reduction="none"))
+        .sum((1, 2, 3))
+        .mean()
+    )
     offset_loss = ((offset - vector).abs() * weight).sum() / (weight.sum() * 42 + 1)
     kind_loss = nn.functional.cross_entropy(kind, kinds)
     whole = kinds == HAND
@@ -117,10 +125,15 @@ def _loss(net: LocatorNet, x: Tensor, points: Tensor, kinds: Tensor, physes: Ten
 
 def embeddings(net: LocatorNet, scenes: Scenes, batch: int = 64) -> dict[str, NDArray[np.float32]]:
     """All outputs on held-out scenes, by name."""
-    found: dict[str, list[NDArray[np.float32]]] = {k: [] for k in ("heat", "offset", "kind", "physes", "embedding")}
+    found: dict[str, list[NDArray[np.float32]]] = {
+        k: [] for k in ("heat", "offset", "kind", "physes", "embedding")
+    }
     with torch.no_grad():
         for i in range(0, len(scenes.pixels), batch):
-            x = ((torch.from_numpy(scenes.pixels[i : i + batch]).float() / 255 - SPEC.mean) / SPEC.std)[:, None]
+            x = (
+                (torch.from_numpy(scenes.pixels[i : i + batch]).float() / 255 - SPEC.mean)
+                / SPEC.std
+            )[:, None]
             heat, *rest = net(x)
             for name, value in zip(found, (torch.sigmoid(heat), *rest), strict=True):
                 found[name].append(value.numpy())

@@ -118,7 +118,7 @@ def letter(shown: Field, name: str, seed: int) -> None:
     big = np.repeat(np.repeat(glyph, max(1, size // 7), 0), max(1, size // 7), 1)
     draw = stream(seed, "marker")
     y = int(rows * draw.uniform(0.03, 0.07))
-    x = int(columns * (draw.uniform(0.03, 0.06) if draw.random() < 0.5 else 0.9))
+    x = int(columns * (draw.uniform(0.03, 0.06) if name == "R" else 0.9))  # right hands lie left
     part = shown[y : y + big.shape[0], x : x + big.shape[1]]
     np.maximum(part, big[: part.shape[0], : part.shape[1]], out=part)
 

@@ -55,7 +55,9 @@ def jittered(landmarks: NDArray[np.float32], seed: int, side: str) -> NDArray[np
     return turned.astype(np.float32)
 
 
-def views_of(seed: int, prior: Prior, height: int) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.float32]], list[list[int]]]:
+def views_of(
+    seed: int, prior: Prior, height: int
+) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.float32]], list[list[int]]]:
     """Both hands of one subject: tones, joint places, grades."""
     draw = stream(seed, "crop")
     grades = sample_grades(seed, prior=prior)
@@ -78,7 +80,9 @@ def views_of(seed: int, prior: Prior, height: int) -> tuple[list[NDArray[np.uint
     return tones, places, labels
 
 
-def _job(job: tuple[int, Prior, int]) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.float32]], list[list[int]]]:
+def _job(
+    job: tuple[int, Prior, int],
+) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.float32]], list[list[int]]]:
     return views_of(*job)
 
 

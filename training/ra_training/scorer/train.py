@@ -96,7 +96,13 @@ class Member:
             self.schedule.step()
             self.step += 1
             if self.step % log_every == 0:
-                self._note({"step": self.step, "loss": float(loss.detach()), "s": time.monotonic() - started})
+                self._note(
+                    {
+                        "step": self.step,
+                        "loss": float(loss.detach()),
+                        "s": time.monotonic() - started,
+                    }
+                )
             if self.step % 500 == 0:
                 self._save()
         self._save()
@@ -104,15 +110,26 @@ class Member:
     def _loss(self, features: Tensor, totals: Tensor, grid: Tensor, edges: Tensor) -> Tensor:
         density = self.net.density(features)[:, 0]
         score = density.sum((1, 2)) + self.net.bias
-        latent = self.net.slope * torch.log1p(torch.relu(score)) + self.net.pooled(features.mean((2, 3)))[:, 0]
+        latent = (
+            self.net.slope * torch.log1p(torch.relu(score))
+            + self.net.pooled(features.mean((2, 3)))[:, 0]
+        )
         logits = 2.0 * (latent[:, None] - self.net.cuts[None, :])
-        local = nn.functional.smooth_l1_loss(density, grid, beta=0.1, reduction="none").sum((1, 2)).mean()
-        whole = nn.functional.smooth_l1_loss(score / (2 + totals.sqrt()), totals / (2 + totals.sqrt()), beta=0.5)
+        local = (
+            nn.functional.smooth_l1_loss(density, grid, beta=0.1, reduction="none")
+            .sum((1, 2))
+            .mean()
+        )
+        whole = nn.functional.smooth_l1_loss(
+            score / (2 + totals.sqrt()), totals / (2 + totals.sqrt()), beta=0.5
+        )
         above = (totals[:, None] > edges[None, :]).float()
         ordinal = nn.functional.binary_cross_entropy_with_logits(logits, above)
         return 0.1 * local + 1.0 * whole + 0.5 * ordinal
 
-    def predict(self, crops: Crops, batch: int = 64) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def predict(
+        self, crops: Crops, batch: int = 64
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Scores (n,) and cumulative logits (n, bands - 1) on held-out crops."""
         self.net.eval()
         scores, logits = [], []

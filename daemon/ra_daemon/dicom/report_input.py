@@ -1,0 +1,57 @@
+"""What a report is made from. Everything that decides its bytes is in here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from ra_daemon.domain import Refused, Scored
+from ra_engine.types import Heatmap, Measurement
+
+SrClass = Literal["comprehensive3d", "comprehensive", "enhanced"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportInput:
+    """One result on its way to DICOM.
+
+    Attributes:
+        sources: files of the image, or of the two images of an aggregate.
+        source_digests: data-set sha256 of each, in the same order.
+        created_at: UTC; every date and time of the objects comes from it.
+        salt: extra part of every UID; "" on a node, random for ``ra-daemon score``.
+    """
+
+    sources: tuple[Path, ...]
+    source_digests: tuple[str, ...]
+    created_at: datetime
+    pipeline_digest: str
+    scored: Scored | None = None
+    refused: Refused | None = None
+    serial_number: str = "ra-daemon-1"
+    software_version: str = "0"
+    sr_class: SrClass = "comprehensive3d"
+    predecessor_uid: str | None = None
+    salt: str = ""
+
+    @property
+    def engine(self) -> str:
+        """Session key of the score graph, "" without a score."""
+        for finding in self.scored.findings if self.scored else ():
+            if isinstance(finding, Measurement):
+                return finding.model.engine
+        return ""
+
+    @property
+    def demonstration(self) -> bool:
+        """Whether any model in it is a demonstration."""
+        found = self.scored.findings if self.scored else ()
+        return any(
+            f.model.demonstration for f in found if isinstance(f, (Measurement, Heatmap))
+        )
+
+    def uid_parts(self, kind: str) -> tuple[str, ...]:
+        """What the UID of an object of ``kind`` derives from."""
+        return (kind, *self.source_digests, self.pipeline_digest, self.engine, self.salt)

@@ -1,0 +1,267 @@
+"""The node: wires configuration, store, receivers, workers, delivery, schedule and web; starts,
+drains and stops them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import IO
+
+from sqlalchemy import Engine
+
+from ra_daemon import __version__, log
+from ra_daemon.config import Config, Peer, Route
+from ra_daemon.domain import Claim, Outcome, Reason, Refused
+from ra_daemon.errors import DaemonError, StoreError
+from ra_daemon.routing import match_route
+from ra_daemon.steps import admit, compose, deliver, gate, record, score
+from ra_daemon.store import reports, schema
+from ra_daemon.store.engine import open_engine
+from ra_daemon.store.objects import ObjectStore
+from ra_daemon.store.outbox import Outbox
+from ra_daemon.store.queue import JobQueue
+from ra_daemon.worker.dispatcher import Dispatcher
+from ra_daemon.worker.housekeeping import Housekeeping
+from ra_daemon.worker.loop import Loop
+from ra_daemon.worker.process import ScorerProcess
+from ra_daemon.worker.receivers import Receivers
+from ra_daemon.worker.sdnotify import notify
+
+PARTS = frozenset({"receive", "score", "deliver", "web"})
+_log = log.get(__name__)
+_ADMIT_BATCH = 32
+_SEND_BATCH = 16
+_DRAIN_LIMIT_S = 60.0
+
+
+class Node:
+    """One running node, or the parts of one that were asked for."""
+
+    def __init__(self, config: Config, parts: frozenset[str] = PARTS) -> None:
+        self._config = config
+        self._parts = parts
+        self._store = ObjectStore(config.root)
+        self._lock = _single(config.root)
+        self._engine = _database(config)
+        self._queue = JobQueue(self._engine)
+        self._outbox = Outbox(self._engine)
+        self._receivers = Receivers(config)
+        self._loops: list[Loop] = []
+        self._dispatchers: list[Dispatcher] = []
+        self._housekeeping = Housekeeping(config, self._engine, self._store)
+        self._web: object | None = None
+        self._stop = threading.Event()
+        self._digest_of = cache(self._pipeline)
+
+    def run(self) -> int:
+        """Serve until told to stop; 0 after a clean drain."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stop.set())
+        self._start()
+        notify("READY=1")
+        _log.info("node.started", version=__version__, parts=sorted(self._parts))
+        beats = -1
+        while not self._stop.wait(1.0):
+            moved = sum(loop.beats for loop in self._loops)
+            if moved != beats:  # the watchdog is fed only while the loops turn
+                notify("WATCHDOG=1")
+            beats = moved
+        self._drain()
+        return 0
+
+    def _start(self) -> None:
+        self._store.sweep_temp()
+        self._outbox.recover()
+        if "receive" in self._parts:
+            self._receivers.start()
+            self._add("admit", self._admit, 0.2)
+            self._add("watch", self._receivers.watch, 1.0)
+        if "score" in self._parts:
+            for index in range(self._config.scoring.workers):
+                self._add_scorer(index)
+        if "deliver" in self._parts:
+            self._add("compose", self._compose, 0.3)
+            for peer in self._config.peer:
+                if peer.send:
+                    self._add(f"deliver-{peer.name}", self._deliverer(peer), 0.5)
+        if "web" in self._parts and self._config.web.enabled:
+            self._start_web()
+        self._housekeeping.start()
+        for loop in self._loops:
+            loop.start()
+
+    def _add(self, name: str, step: Callable[[], bool], idle_s: float) -> None:
+        self._loops.append(Loop(name, step, idle_s=idle_s))
+
+    def _add_scorer(self, index: int) -> None:
+        dispatcher = Dispatcher(
+            self._config,
+            self._queue,
+            ScorerProcess(self._config, index),
+            owner=f"{os.uname().nodename}:{os.getpid()}:{index}",
+            route_of=self._route_of,
+            record=self._record,
+        )
+        self._dispatchers.append(dispatcher)
+        self._add(f"score-{index}", dispatcher.step, 0.3)
+        self._add(f"lease-{index}", dispatcher.beat, self._config.scoring.lease_s / 4)
+
+    def _start_web(self) -> None:
+        """A page that cannot be served harms no image: warn and go on."""
+        from ra_daemon.web.server import WebServer
+
+        try:
+            web = WebServer(self._config, self._engine, ready=lambda: self._receivers.listening)
+            web.start()
+            self._web = web
+        except (OSError, DaemonError) as error:
+            _log.warning("web.not_started", port=self._config.web.port, error=type(error).__name__)
+
+    def _admit(self) -> bool:
+        files = self._store.inbox_files()[:_ADMIT_BATCH]
+        if not files:
+            return False
+        admissions = [(path, admit.digest_file(path, self._store)) for path in files]
+        with self._engine.begin() as conn:
+            for _path, admission in admissions:
+                admit.admit(
+                    conn,
+                    admission,
+                    config=self._config,
+                    queue=self._queue,
+                    digest_of=self._digest_of,
+                )
+        for path, _admission in admissions:
+            self._store.leave_inbox(path)
+            admit.drop_sidecar(path)
+        return True
+
+    def _pipeline(self, route: Route) -> str:
+        return score.pipeline_digest(self._config, route.scorers, gate.GATE_VERSION)
+
+    def _route_of(self, claim: Claim) -> Route:
+        """The route that admitted the image, as it is now; else the first that matches."""
+        named = next((r for r in self._config.route if r.name == claim.route), None)
+        found = named or match_route(self._config, claim.origin, claim.header)
+        return found if found is not None else Route(name=claim.route or "gone")
+
+    def _record(self, claim: Claim, outcome: Outcome, *, engine: str) -> None:
+        route = self._route_of(claim)
+        if route.name == "gone":
+            outcome = Refused(reason=Reason.NO_ROUTE)
+        state = record.record(
+            self._engine, self._queue, self._store, self._config, claim, route, outcome
+        )
+        reason = {"reason": outcome.reason.value} if isinstance(outcome, Refused) else {}
+        _log.info(f"job.{state}", job=claim.job_id, engine=engine, attempt=claim.attempt, **reason)
+
+    def _compose(self) -> bool:
+        tasks = reports.due_reports(self._engine, self._store, 4)
+        for task in tasks:
+            try:
+                objects = compose.compose(task, self._store, self._config)
+            except Exception as error:  # noqa: BLE001 - one bad source must not stop the others
+                code = getattr(error, "code", type(error).__name__)
+                _log.error("report.failed", report=task.report_id, code=code)
+                reports.fail_report(self._engine, task.report_id, str(code))
+                continue
+            allowed = {p.name: demonstration_allowed(p) for p in self._config.peer}
+            reports.finish_report(self._engine, task.report_id, objects, allowed)
+            _log.info("report.composed", report=task.report_id, objects=len(objects))
+        return bool(tasks)
+
+    def _deliverer(self, peer: Peer) -> Callable[[], bool]:
+        def step() -> bool:
+            due = self._outbox.claim_due(_SEND_BATCH, [peer.name])
+            for item, outcome in deliver.deliver(self._config, peer, due):
+                delay = deliver.retry_delay_s(self._config, item.attempt)
+                self._outbox.settle(item, outcome, delay)
+                _log.info(
+                    f"object.{type(outcome).__name__.lower()}",
+                    delivery=item.delivery_id,
+                    destination=peer.name,
+                    uid=log.uid_key(item.sop_instance_uid),
+                )
+            return bool(due)
+
+        return step
+
+    def _drain(self) -> None:
+        """Accept no more, finish what is in hand, give back the rest."""
+        notify("STOPPING=1")
+        _log.info("node.draining")
+        if "receive" in self._parts:
+            self._receivers.stop()
+        for loop in self._loops:
+            loop.stop()
+        deadline = time.monotonic() + _DRAIN_LIMIT_S
+        for loop in self._loops:
+            loop.join(max(0.1, deadline - time.monotonic()))
+        for dispatcher in self._dispatchers:
+            dispatcher.close()
+        self._housekeeping.stop()
+        if self._web is not None:
+            self._web.stop()  # type: ignore[attr-defined]
+        self._engine.dispose()
+        (self._config.root / "run" / "ra-daemon.pid").unlink(missing_ok=True)
+        self._lock.close()
+        _log.info("node.stopped")
+
+
+def run(config: Config, *, only: frozenset[str] = PARTS) -> int:
+    """Run a node in the foreground.
+
+    Raises:
+        ConfigError: an unknown part.
+        StoreError: the database is of another version, or another node uses this store.
+    """
+    log.configure(config.log)
+    return Node(config, only or PARTS).run()
+
+
+def demonstration_allowed(peer: Peer) -> bool:
+    """Whether a peer takes results of a demonstration model: loopback, or allowed until a day."""
+    from datetime import UTC, datetime
+    from ipaddress import ip_address
+
+    if peer.host == "localhost":
+        return True
+    try:
+        if ip_address(peer.host).is_loopback:
+            return True
+    except ValueError:
+        pass
+    until = peer.allow_demonstration_until
+    return until is not None and datetime.now(UTC).date() <= until
+
+
+def _database(config: Config) -> Engine:
+    """Open the database; a new one is made, an older one asks for ``ra-daemon db upgrade``."""
+    engine = open_engine(config.database_url)
+    current, _head = schema.revisions(engine)
+    if current is None:
+        schema.upgrade(engine)
+    schema.check_version(engine)
+    return engine
+
+
+def _single(root: Path) -> IO[str]:
+    """Hold the store's lock and write the pid file; the lock goes with the process."""
+    run_dir = root / "run"
+    run_dir.mkdir(parents=True, exist_ok=True)
+    held = (run_dir / "lock").open("w")
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise StoreError(
+            "Another node runs on this store.",
+            hint="Run ra-daemon status; give each node on one machine a [store] root of its own.",
+        ) from error
+    (run_dir / "ra-daemon.pid").write_text(str(os.getpid()))
+    return held

@@ -1,0 +1,102 @@
+"""Compose: a recorded result becomes DICOM objects, once; what is resent is the stored file."""
+
+from __future__ import annotations
+
+import io
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydicom import Dataset
+
+from ra_daemon import __version__, checkpoints
+from ra_daemon.config import Config
+from ra_daemon.dicom import read
+from ra_daemon.dicom.report_input import ReportInput, SrClass
+from ra_daemon.domain import Composed, Refused, Scored
+from ra_daemon.store.objects import ObjectStore
+from ra_daemon.store.reports import ReportTask
+from ra_engine.types import Heatmap
+
+
+def compose(task: ReportTask, store: ObjectStore, config: Config) -> list[Composed]:
+    """Write the report, and the capture of a scored image, into the object store.
+
+    Raises:
+        ComposeError: the objects cannot be made.
+    """
+    checkpoints.hit("compose")
+    paths = tuple(store.open_path(p) for p in task.paths)
+    given = ReportInput(
+        sources=paths,
+        source_digests=tuple(read.digests(p)[0] for p in paths),
+        created_at=task.created_at,
+        pipeline_digest=task.pipeline_digest,
+        scored=task.scored,
+        refused=task.refused,
+        serial_number=config.node.serial_number,
+        software_version=__version__,
+        sr_class=_sr_class(config, task.destinations),
+        predecessor_uid=task.predecessor,
+    )
+    made = []
+    for kind, dataset in datasets(given):
+        relative, digest = store.put_bytes(encoded(dataset), ".dcm")
+        made.append(
+            Composed(
+                kind=kind,
+                sop_class_uid=str(dataset.SOPClassUID),
+                sop_instance_uid=str(dataset.SOPInstanceUID),
+                path=relative,
+                sha256=digest,
+            )
+        )
+    return made
+
+
+def compose_files(
+    source: Path, outcome: Scored | Refused, out: Path, given: ReportInput
+) -> dict[str, Path]:
+    """Write objects with fresh UIDs beside each other, for files that never saw a node."""
+    written = {}
+    names = {"sr": "sr", "refusal": "sr", "capture": "heatmap"}
+    for kind, dataset in datasets(given):
+        path = out / f"{source.stem}.{names[kind]}.dcm"
+        path.write_bytes(encoded(dataset))
+        written[kind] = path
+    return written
+
+
+def fresh_salt() -> str:
+    """A salt that no other run has."""
+    return uuid.uuid4().hex
+
+
+def datasets(given: ReportInput) -> list[tuple[str, Dataset]]:
+    """The objects of one result, by kind."""
+    from ra_daemon.dicom.capture import compose_capture
+    from ra_daemon.dicom.report import compose_report
+
+    if given.refused is not None:
+        return [("refusal", compose_report(given))]
+    found: list[tuple[str, Dataset]] = [("sr", compose_report(given))]
+    maps = [f for f in (given.scored.findings if given.scored else ()) if isinstance(f, Heatmap)]
+    if maps and len(given.sources) == 1:
+        found.append(("capture", compose_capture(given)))
+    return found
+
+
+def encoded(dataset: Dataset) -> bytes:
+    """The bytes of a DICOM file."""
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def _sr_class(config: Config, destinations: Sequence[str]) -> SrClass:
+    """One object serves all destinations, so the least capable of them decides its class."""
+    wanted = {p.sr_class for p in config.peer if p.name in destinations}
+    for name in ("enhanced", "comprehensive"):
+        if name in wanted:
+            return name  # type: ignore[return-value]
+    return "comprehensive3d"

@@ -1,0 +1,61 @@
+"""Record: an outcome becomes rows and a report that is due, and its job is settled; all or none."""
+
+from __future__ import annotations
+
+from sqlalchemy import Engine
+
+from ra_daemon.config import Config, Route
+from ra_daemon.domain import Claim, Failed, Outcome, Reason, Refused
+from ra_daemon.store import findings, results
+from ra_daemon.store.objects import ObjectStore
+from ra_daemon.store.queue import JobQueue
+
+POPULATION_REASONS = frozenset(Reason) - {
+    Reason.OWN_OUTPUT,
+    Reason.UNSUPPORTED_SOP_CLASS,
+    Reason.DERIVED,
+    Reason.NO_ROUTE,
+    Reason.NOT_SELECTED,
+    Reason.NOT_A_HAND,
+    Reason.UNREADABLE,
+    Reason.FOR_PROCESSING,
+}
+"""Refusals of the intended population: worth a visible report. A foot is nobody's news."""
+
+
+def record(
+    engine: Engine,
+    queue: JobQueue,
+    store: ObjectStore,
+    config: Config,
+    claim: Claim,
+    route: Route,
+    outcome: Outcome,
+) -> str:
+    """Settle a claim; return the state its job is in then.
+
+    Raises:
+        LeaseLostError: another worker holds the job now; nothing is written.
+    """
+    if isinstance(outcome, Failed):
+        delay = min(300.0, 2.0 * 2 ** min(claim.attempt, 10))
+        return queue.fail(claim, outcome, config.scoring.max_attempts, delay).value
+    heatmap_path = None
+    if not isinstance(outcome, Refused):
+        data = findings.dump_heatmaps(outcome)
+        if data is not None:
+            heatmap_path, _ = store.put_bytes(data, ".npz")
+    results.record(
+        engine,
+        queue,
+        claim,
+        outcome,
+        pipeline_digest=claim.pipeline_digest,
+        heatmap_path=heatmap_path,
+        destinations=route.destinations,
+        deliver=route.deliver,
+        refusal_report=route.refusals
+        and isinstance(outcome, Refused)
+        and outcome.reason in POPULATION_REASONS,
+    )
+    return "refused" if isinstance(outcome, Refused) else "scored"
