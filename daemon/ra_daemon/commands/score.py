@@ -1,0 +1,224 @@
+"""ra-daemon score: files in, scores, reports and heatmaps out; no node needed."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ra_daemon.commands.common import (
+    config_option,
+    emit_json,
+    emit_table,
+    json_option,
+    load,
+    say,
+)
+from ra_daemon.errors import UnreadableError
+from ra_engine.errors import RaError
+
+if TYPE_CHECKING:
+    from ra_daemon.config import Config, Route
+    from ra_daemon.domain import Failed, Header, Outcome, Scored
+
+
+@click.command("score")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder; else beside."
+)
+@config_option
+@json_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    paths: tuple[Path, ...],
+    out: Path | None,
+    config_path: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Score files and write NAME.sr.dcm and NAME.heatmap.dcm with fresh UIDs.
+
+    A refused image is no failure: the status is 0, its reason is told.
+    """
+    config = load(config_path, required=config_path is not None)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+    run = Run.of(config, out)
+    rows = [row for some in _batches(paths, config.scoring.batch) for row in run.score(some)]
+    if as_json:
+        emit_json(rows)
+    else:
+        emit_table(("file", "status", "score", "interval", "band"), [_line(r) for r in rows])
+        if any(r.get("demonstration") for r in rows):
+            say("Demonstration model: not for clinical use.")
+    if any(row["status"] == "error" for row in rows):
+        ctx.exit(1)
+
+
+def _batches(paths: Sequence[Path], size: int) -> Iterator[Sequence[Path]]:
+    for start in range(0, len(paths), size):
+        yield paths[start : start + size]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One call: loaded models, the rules of a route, and the salt that keeps its UIDs apart."""
+
+    pipeline: Any
+    route: Route
+    out: Path | None
+    digest: str
+    serial_number: str
+    salt: str = field(default_factory=lambda: secrets.token_hex(8))
+
+    @classmethod
+    def of(cls, config: Config, out: Path | None) -> Run:
+        """Load models once."""
+        from ra_daemon.config import Route
+        from ra_daemon.steps import gate, score
+        from ra_daemon.worker.pipeline import Pipeline
+
+        route = config.route[0] if config.route else Route(name="files")
+        pipeline = Pipeline(config, progress=lambda _stage, _blame: None)
+        digest = score.pipeline_digest(config, route.scorers, gate.GATE_VERSION)
+        return cls(
+            pipeline=pipeline,
+            route=route,
+            out=out,
+            digest=digest,
+            serial_number=config.node.serial_number,
+        )
+
+    def score(self, paths: Sequence[Path]) -> list[dict[str, Any]]:
+        """One row a file, in order."""
+        from ra_daemon.dicom.read import read_header
+        from ra_daemon.domain import Reason, Refused
+        from ra_daemon.worker.messages import ScoreTask
+
+        headers: dict[int, Header] = {}
+        outcomes: dict[int, Outcome] = {}
+        tasks = []
+        for number, path in enumerate(paths):
+            if not path.is_file():
+                outcomes[number] = _absent(path)
+                continue
+            try:
+                headers[number] = read_header(path)
+            except UnreadableError as error:
+                outcomes[number] = Refused(reason=Reason.UNREADABLE, detail=str(error))
+                continue
+            header = headers[number]
+            tasks.append(ScoreTask(job_id=number, path=str(path), header=header, route=self.route))
+        outcomes.update(self.pipeline.run(tasks))
+        return [self._row(p, headers.get(n), outcomes[n]) for n, p in enumerate(paths)]
+
+    def _row(self, path: Path, header: Header | None, outcome: Outcome) -> dict[str, Any]:
+        from ra_daemon.domain import Refused, Scored
+
+        row: dict[str, Any] = {
+            "file": str(path),
+            "sop_instance_uid": header.sop_instance_uid if header is not None else None,
+        }
+        if isinstance(outcome, Refused):
+            reason = {"code": outcome.reason.value, "text": outcome.text}
+            return {**row, "status": "refused", "reason": reason}
+        if not isinstance(outcome, Scored):
+            return {**row, **_failure(outcome)}
+        row |= {"status": "scored", "reason": None, **summary(outcome)}
+        try:
+            return {**row, **self._write(path, outcome)}
+        except RaError as error:
+            return {**row, "status": "error", "reason": _reason(error.code, str(error))}
+
+    def _write(self, path: Path, scored: Scored) -> dict[str, Any]:
+        """Compose and write both objects; their paths."""
+        from ra_daemon import __version__
+        from ra_daemon.dicom import capture, read, report
+        from ra_daemon.dicom.report_input import ReportInput
+
+        given = ReportInput(
+            sources=(path,),
+            source_digests=(read.digests(path)[0],),
+            created_at=datetime.now(UTC),
+            pipeline_digest=self.digest,
+            scored=scored,
+            serial_number=self.serial_number,
+            software_version=__version__,
+            salt=self.salt,
+        )
+        folder = self.out or path.parent
+        targets = {"sr": folder / f"{path.stem}.sr.dcm"}
+        targets["capture"] = folder / f"{path.stem}.heatmap.dcm"
+        report.compose_report(given).save_as(targets["sr"], enforce_file_format=True)
+        capture.compose_capture(given).save_as(targets["capture"], enforce_file_format=True)
+        return {**{k: str(p) for k, p in targets.items()}, "demonstration": given.demonstration}
+
+
+def summary(scored: Scored) -> dict[str, Any]:
+    """The figures of an outcome: score of what the image shows, limits, members, band, model."""
+    from ra_engine.types import Category, Measurement
+
+    measured = [f for f in scored.findings if isinstance(f, Measurement)]
+    whole = next((m for m in measured if m.kind == "svdh_total"), None)
+    whole = whole or next(
+        (m for m in measured if m.kind.startswith("svdh_") and m.interval is not None), None
+    )
+    band = next(
+        (f for f in scored.findings if isinstance(f, Category) and f.kind == "severity"), None
+    )
+    limits = whole.interval if whole is not None else None
+    model = whole.model if whole is not None else None
+    return {
+        "hands": scored.hands,
+        "score": None if whole is None else whole.value,
+        "low": None if limits is None else limits.low,
+        "high": None if limits is None else limits.high,
+        "level": None if limits is None else limits.level,
+        "scale_max": None if whole is None else whole.scale_max,
+        "members": {m.label: m.value for m in measured if m.kind == "svdh_member"},
+        "severity": None
+        if band is None
+        else {
+            "band": band.index,
+            "bands": len(band.probabilities),
+            "edges": list(band.edges),
+            "probabilities": list(band.probabilities),
+        },
+        "bundle": None if model is None else model.bundle,
+        "bundle_version": None if model is None else model.version,
+        "engine": None if model is None else model.engine,
+    }
+
+
+def _absent(path: Path) -> Failed:
+    from ra_daemon.domain import Failed
+
+    return Failed(code="file.missing", message=f"There is no file {path}.", retriable=False)
+
+
+def _failure(failed: Failed) -> dict[str, Any]:
+    return {"status": "error", "reason": _reason(failed.code, failed.message)}
+
+
+def _reason(code: str, text: str) -> dict[str, str]:
+    return {"code": code, "text": text}
+
+
+def _line(row: dict[str, Any]) -> list[object]:
+    if row["status"] != "scored":
+        return [row["file"], row["status"], row["reason"]["text"], "", ""]
+    band = row["severity"]
+    return [
+        row["file"],
+        row["status"],
+        f"{row['score']:.1f} of {row['scale_max']:g}",
+        f"{row['low']:.1f} to {row['high']:.1f}",
+        "" if band is None else f"{band['band']} of {band['bands']}",
+    ]
