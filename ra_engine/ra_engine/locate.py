@@ -19,6 +19,7 @@ KINDS = ("hand", "wrist_only", "partial_hand", "not_hand")
 CENTRE_CHANNEL = 21
 _SNAP_CELLS = 3
 _MAX_CANDIDATES = 6
+_DISORDER = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +78,8 @@ def hands_of(
     for y, x in _peaks(heat[CENTRE_CHANNEL], table.centre):
         vectors = offset[:, y, x].reshape(21, 2)
         cells = np.array([x, y], np.float32) + vectors * n
+        if not np.isfinite(cells).all():
+            continue
         points, heights = _snapped(cells, heat)
         confidence = float(np.sort(heights)[: max(1, len(heights) // 3)].mean())
         if confidence < table.landmark or implausibility(points) > table.plausibility:
@@ -91,7 +94,8 @@ def implausibility(points: NDArray[np.float32]) -> float:
     """How far 21 landmarks are from a hand's proportions; a plausible hand stays below 1.
 
     The worst over the four fingers of the departure (in natural logarithm, scaled by 0.7) of
-    segment lengths from the adult's share of wrist-to-knuckle, plus the spread of directions.
+    segment lengths from the adult's share of wrist-to-knuckle, and of directions; knuckles that
+    do not lie in the order of their digits are never plausible.
     """
     span = float(np.hypot(*(points[10] - points[0])))
     if span < 1e-6:
@@ -108,7 +112,15 @@ def implausibility(points: NDArray[np.float32]) -> float:
             span * float(np.hypot(*whole)) + 1e-9
         )
         worst = max(worst, (1 - along) / 0.6)
-    return worst
+    return worst if _in_order(points) else max(worst, _DISORDER)
+
+
+def _in_order(points: NDArray[np.float32]) -> bool:
+    """Whether the knuckles of the four fingers follow each other across the hand."""
+    axis = points[10] - points[0]
+    across = points[[6, 10, 14, 18]] @ np.array([-axis[1], axis[0]])
+    steps = np.diff(across)
+    return bool((steps > 0).all() or (steps < 0).all())
 
 
 def _peaks(channel: NDArray[np.float32], threshold: float) -> list[tuple[int, int]]:

@@ -58,7 +58,7 @@ def tone_range(radiograph: Radiograph, percentiles: tuple[float, float]) -> tupl
     if values.size == 0:
         return 0.0, 1.0
     counts = np.cumsum(np.bincount(values.ravel()))
-    ranks = [p / 100 * counts[-1] for p in percentiles]
+    ranks = [max(1.0, p / 100 * counts[-1]) for p in percentiles]
     if radiograph.inverted:
         # Percentiles are of the bone-bright image: mirror the ranks, and with them the tie rule.
         ranks = [counts[-1] - rank for rank in reversed(ranks)]

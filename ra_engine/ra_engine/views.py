@@ -36,7 +36,7 @@ def hand_view(
         ValueError: wrist and knuckle coincide.
     """
     to_image, mirrored = view_affine(landmarks)
-    points = np.ascontiguousarray(landmarks, np.float32)
+    points = np.array(landmarks, np.float32)
     points.flags.writeable = False
     return HandView(
         index=index,

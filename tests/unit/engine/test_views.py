@@ -1,0 +1,48 @@
+"""The canonical frame of one hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ra_engine.testing import sample_landmarks
+from ra_engine.views import ANCHOR, KNUCKLE, SPAN, WRIST, apply, hand_view, invert, outside
+
+
+def test_knuckle_and_wrist_lie_where_the_frame_says() -> None:
+    points = sample_landmarks(300, 900, 250)
+    view = hand_view(points)
+    unit = apply(invert(view.to_image), points)
+    assert tuple(unit[KNUCKLE]) == pytest.approx(ANCHOR, abs=1e-4)
+    assert tuple(unit[WRIST]) == pytest.approx((ANCHOR[0], ANCHOR[1] + SPAN), abs=1e-4)
+
+
+def test_landmarks_of_a_view_are_read_only_and_a_copy_of_their_own() -> None:
+    points = sample_landmarks(300, 900, 250)
+    view = hand_view(points.astype(np.float64).astype(np.float32))
+    with pytest.raises(ValueError, match="read-only"):
+        view.landmarks[0, 0] = 1
+
+
+def test_the_callers_landmarks_stay_writeable() -> None:
+    points = sample_landmarks(300, 900, 250)
+    view = hand_view(points)
+    points[0, 0] = -1
+    assert view.landmarks[0, 0] == 300
+
+
+def test_a_hand_without_length_is_refused() -> None:
+    with pytest.raises(ValueError, match="coincide"):
+        hand_view(np.zeros((21, 2), np.float32))
+
+
+def test_a_singular_map_has_no_inverse() -> None:
+    with pytest.raises(ValueError, match="singular"):
+        invert((1, 2, 0, 2, 4, 0))
+
+
+def test_outside_names_the_cropped_landmarks() -> None:
+    points = sample_landmarks(90, 290, 120)
+    assert outside(points, (320, 200)) == []
+    points[4], points[20] = (200.0, 50.0), (50.0, -1.0)
+    assert outside(points, (320, 200)) == [4, 20]
