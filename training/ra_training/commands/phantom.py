@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
-
-if TYPE_CHECKING:
-    from ra_training.phantom.cohort import Sample
 
 
 @click.command("phantom")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import ceil, cos, hypot, sin
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Field = NDArray[np.float32]
+_Real = NDArray[np.floating[Any]]  # numpy's stubs widen float32 arrays that meet Python floats
 Point = tuple[float, float]
 MU_CORTICAL, MU_TRABECULAR = 0.105, 0.030  # 1/mm, near 50 kVp
 
@@ -215,22 +217,25 @@ def turned(point: Point, angle: float) -> Point:
     )
 
 
-def _ramp(x: Field, edge: float) -> Field:
+def _ramp(x: _Real, edge: float) -> _Real:
     """1 inside (x < 0), 0 outside, linear over ``edge`` mm each side."""
-    return np.clip(0.5 - x / (2 * edge), 0, 1)
+    ramp: _Real = np.clip(0.5 - x / (2 * edge), 0, 1)
+    return ramp
 
 
-def _chord(half: Field, n: Field, depth: float) -> Field:
-    return 2 * depth * np.sqrt(np.clip(half * half - n * n, 0, None))
+def _chord(half: _Real, n: _Real, depth: float) -> _Real:
+    chord: _Real = 2 * depth * np.sqrt(np.clip(half * half - n * n, 0, None))
+    return chord
 
 
-def _dome(inside: Field, inradius: float) -> Field:
+def _dome(inside: _Real, inradius: float) -> _Real:
     """Relative thickness 0..1 of a lens that is full at ``inradius`` below its edge."""
     u = np.clip(1 - inside / inradius, 0, 1)
-    return np.where(inside > 0, np.sqrt(1 - u * u), 0)
+    dome: _Real = np.where(inside > 0, np.sqrt(1 - u * u), 0)
+    return dome
 
 
-def _bite(value: Field, win: _Window, notches: tuple[Notch, ...], px: float) -> None:
+def _bite(value: _Real, win: _Window, notches: tuple[Notch, ...], px: float) -> None:
     edge = max(0.7 * px, 0.35)
     for notch in notches:
         distance = np.sqrt((win.x - notch.x) ** 2 + (win.y - notch.y) ** 2) - notch.radius

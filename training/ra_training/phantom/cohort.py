@@ -30,7 +30,7 @@ class Sample:
 
 
 def subject_seed(seed: int, index: int) -> int:
-    """The seed of subject ``index`` (0-based) of a cohort; cohorts of different seeds share none."""
+    """The seed of subject ``index`` (0-based) of a cohort; other cohorts share none."""
     return int(stream(seed, "subject", index).integers(2**40))
 
 

@@ -62,7 +62,9 @@ def texture(seed: int, canvas: Canvas) -> Field:
     """Trabecular strands about 0.5 x 1.5 mm along the image's y axis, mean 1, contrast 8 %."""
     noise = stream(seed, "texture").standard_normal((canvas.rows, canvas.columns), dtype=np.float32)
     grain = gaussian_filter(noise, (1.2 / canvas.px, 0.35 / canvas.px), truncate=2.0)
-    return np.float32(1) + np.float32(0.25) * grain / np.float32(grain[::4, ::4].std() + 1e-9)
+    spread = np.float32(grain[::4, ::4].std() + 1e-9)
+    strands: Field = np.float32(1) + np.float32(0.25) * grain / spread
+    return strands
 
 
 def expose(canvas: Canvas, tube: Tube, seed: int, *, auto: bool = False) -> Field:
@@ -88,9 +90,9 @@ def expose(canvas: Canvas, tube: Tube, seed: int, *, auto: bool = False) -> Fiel
     full = np.float32(1.5)
     if auto:
         low, high = (np.float32(v) for v in np.percentile(film[::4, ::4], (1, 99.5)))
-        film, full = film - low, np.float32(max(high - low, 0.05))
-    shown = np.clip(film / full + np.float32(tube.black), 0, 1)
-    shown = shown ** np.float32(tube.gamma)
+        film, full = film - low, np.maximum(high - low, np.float32(0.05))
+    linear = np.clip(film / full + np.float32(tube.black), 0, 1)
+    shown: Field = linear ** np.float32(tube.gamma)
     _collimate(shown, tube)
     return shown
 
@@ -100,7 +102,10 @@ def stored(shown: Field, tube: Tube) -> np.ndarray[tuple[int, int], np.dtype[np.
     top = 2**tube.bits - 1
     values = np.rint(shown * np.float32(0.96 * top) + np.float32(0.02 * top))
     values = np.clip(values, 0, top)
-    return (top - values if tube.inverted else values).astype(np.uint16)
+    kept: np.ndarray[tuple[int, int], np.dtype[np.uint16]] = (
+        top - values if tube.inverted else values
+    ).astype(np.uint16)
+    return kept
 
 
 def letter(shown: Field, name: str, seed: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import cos, exp, sin
 
 from ra_training.phantom import damage
@@ -21,7 +22,7 @@ from ra_training.phantom.anatomy import (
     WIDTH,
     Anatomy,
 )
-from ra_training.phantom.canvas import Block, Capsule, Point, Tube
+from ra_training.phantom.canvas import Block, Capsule, Notch, Point, Tube
 from ra_training.phantom.grades import HandGrades
 from ra_training.phantom.sites import DIGITS
 from ra_training.phantom.streams import stream
@@ -98,7 +99,7 @@ class Maker:
         self._forearm(plan)
         self._carpus(plan)
         knuckles = [self._digit(plan, d) for d in range(5)]
-        for a, b in zip(knuckles[1:], knuckles[2:], strict=False):
+        for a, b in pairwise(knuckles[1:]):
             plan.soft.append(Capsule(a=a, b=b, r0=12.5, r1=11.5))
         for k in knuckles[1:]:
             end = (k[0] * 0.9, 5 + (k[1] - 5) * 0.9)
@@ -138,8 +139,8 @@ class Maker:
         )  # fmt: skip
         plan.blocks.append(
             Block(
-                corners=((13.5, top[1] - 7), (19.6 * width, top[1] - 7), (18.6 * width, top[1] + 2.6),
-                         (16.4 * width, top[1] + 3.4)),
+                corners=((13.5, top[1] - 7), (19.6 * width, top[1] - 7),
+                         (18.6 * width, top[1] + 2.6), (16.4 * width, top[1] + 3.4)),
                 cortex=1.2, density=0.45 * density, thickness=8,
             )
         )  # fmt: skip
@@ -160,7 +161,8 @@ class Maker:
         x, y = ulna
         plan.blocks.append(
             Block(
-                corners=((x - 6.4, y - 5), (x - 3.2, y - 5), (x - 4.4, y + 3.4), (x - 5.8, y + 3.2)),
+                corners=((x - 6.4, y - 5), (x - 3.2, y - 5),
+                         (x - 4.4, y + 3.4), (x - 5.8, y + 3.2)),
                 cortex=0.8, density=0.5 * density, thickness=7, rounding=0.8,
             )
         )  # fmt: skip
@@ -253,7 +255,7 @@ class Maker:
         width = WIDTH[d] * self.growth.width * self.anatomy.widths
         shaft, wide_base, wide_head = (w * width for w in SHAFT_BASE_HEAD[name])
         letter = DIGITS[d]
-        notches: tuple[damage.Notch, ...] = ()
+        notches: tuple[Notch, ...] = ()
         if name == "MC" and d == 0:
             site = "BE_CMC-T"
             plan.joints[site] = (base, 8.0)

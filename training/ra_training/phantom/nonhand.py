@@ -213,8 +213,8 @@ def _skull(canvas: Canvas, grain: Field, draw: np.random.Generator, seed: int) -
     w, h = _size(canvas)
     for _ in range(int(draw.integers(2, 9))):
         _polygon(
-            canvas, grain, draw, w * float(draw.uniform(0.3, 0.7)), h * float(draw.uniform(0.35, 0.8)),
-            float(draw.uniform(6, 26)),
+            canvas, grain, draw, w * float(draw.uniform(0.3, 0.7)),
+            h * float(draw.uniform(0.35, 0.8)), float(draw.uniform(6, 26)),
         )  # fmt: skip
 
 

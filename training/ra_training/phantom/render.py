@@ -10,7 +10,7 @@ import numpy as np
 
 from ra_training.phantom import film
 from ra_training.phantom.anatomy import draw_anatomy
-from ra_training.phantom.canvas import Block, Canvas, Capsule, Field, Notch, Point, Tube
+from ra_training.phantom.canvas import Block, Canvas, Capsule, Field, Notch, Point
 from ra_training.phantom.exposure import Box, Exposure, HandTruth, Side
 from ra_training.phantom.grades import SubjectGrades
 from ra_training.phantom.hand import Growth, HandPlan, Maker

@@ -40,7 +40,7 @@ def _ram_h1200(
                 if not site.startswith(f"{kind}_"):
                     continue
                 crop = Image.fromarray(shown).crop((round(x0), round(y0), round(x1), round(y1)))
-                crop.save(folder / f"{site}.bmp")
+                crop.save(folder / f"{site.removeprefix(kind + '_')}.bmp")
                 scores[site] = hand.grades.grade(site)
             table = root / f"_annotation_{prefix}_scores.json"
             known = json.loads(table.read_text()) if table.exists() else {}
