@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
+from inspect import isclass, isfunction
 from pathlib import Path
 
 from ra_engine.contracts import API_VERSION, Backend, Scorer
@@ -81,7 +82,7 @@ def _made(point: EntryPoint) -> object:
     """The object of an entry point, called when it is a class or a function."""
     try:
         thing = point.load()
-        return thing() if callable(thing) else thing
+        return thing() if isclass(thing) or isfunction(thing) else thing
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the plugin load's isolation wall
         return _broken(point, f"{type(error).__name__}: {error}")
 
