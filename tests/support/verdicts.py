@@ -110,7 +110,7 @@ def band(index: int = 2) -> Category:
 
 def view(index: int = 0, side: Side = Side.IMAGE_LEFT) -> HandView:
     """A hand view with made-up landmarks."""
-    landmarks = (np.arange(42, dtype=np.float32) / 3 + index).reshape(21, 2)
+    landmarks = (np.arange(42) / 3 + index).reshape(21, 2).astype(np.float32)
     return HandView(
         index=index,
         side=side,

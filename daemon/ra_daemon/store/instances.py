@@ -57,13 +57,12 @@ def admit(conn: sa.Connection, admission: Admission, route: str = "") -> AdmitRe
 
 def refuse(conn: sa.Connection, instance_id: int, refused: Refused) -> None:
     """Record a refusal that needs no job (unreadable, no route); idempotent."""
-    outcomes.add_refusal(
-        conn,
-        refused,
+    source = outcomes.Source(
         instance_id=instance_id,
         source_key=f"instance:{instance_id}",
         created_at=database_now(conn),
     )
+    outcomes.add_refusal(conn, refused, source)
 
 
 def _known(conn: sa.Connection, admission: Admission, uid: str) -> AdmitResult | None:

@@ -35,7 +35,7 @@ class Outbox:
     ) -> None:
         self._engine = engine
         self._root = root
-        self._owner = owner or socket.gethostname()
+        self._owner = owner or f"{socket.gethostname()}:{root.absolute()}"
         self._lease_s = lease_s
         self._now = clock
 

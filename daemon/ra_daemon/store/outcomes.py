@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -25,41 +25,42 @@ def models_of(scored: Scored) -> list[ModelRef]:
     return [f.model for f in scored.findings if not isinstance(f, QualityFlag)]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What a verdict is about. ``source_key`` names its cause: one verdict for each."""
+
+    instance_id: int
+    source_key: str
+    created_at: datetime
+    job_id: int | None = None
+    pipeline_digest: str = ""
+    role: Role = "active"
+
+
 def add_scored(
     conn: sa.Connection,
     scored: Scored,
+    source: Source,
     *,
-    kind: Literal["scored", "aggregate"],
-    instance_id: int,
-    source_key: str,
-    created_at: datetime,
-    job_id: int | None = None,
-    pipeline_digest: str = "",
-    role: Role = "active",
+    kind: Literal["scored", "aggregate"] = "scored",
     heatmap_path: str | None = None,
     derived_from: list[str] | None = None,
     label: str | None = None,
 ) -> int | None:
-    """Write an outcome and its rows; its id, or None when ``source_key`` was written before."""
-    demonstration = any(m.demonstration for m in models_of(scored))
-    outcome_id = insert_new(
+    """Write a verdict and its rows; its id, or None when ``source_key`` was written before.
+
+    ``derived_from`` are the SOP instance UIDs of an aggregate, ``label`` renames its total.
+    """
+    outcome_id = _add(
         conn,
-        outcome,
-        {
-            "instance_id": instance_id,
-            "job_id": job_id,
-            "kind": kind,
-            "source_key": source_key,
-            "pipeline_digest": pipeline_digest,
-            "role": role,
-            "hands": scored.hands,
-            "laterality": scored.laterality.value,
-            "laterality_source": scored.laterality_source,
-            "demonstration": int(demonstration),
-            "findings": findings.dump_scored(scored),
-            "heatmap_path": heatmap_path,
-            "created_at": created_at,
-        },
+        source,
+        kind=kind,
+        hands=scored.hands,
+        laterality=scored.laterality.value,
+        laterality_source=scored.laterality_source,
+        demonstration=int(any(m.demonstration for m in models_of(scored))),
+        findings=findings.dump_scored(scored),
+        heatmap_path=heatmap_path,
     )
     rows = _rows(scored, derived_from, label)
     if outcome_id is not None and rows:
@@ -68,37 +69,24 @@ def add_scored(
 
 
 def add_refusal(
-    conn: sa.Connection,
-    refused: Refused,
-    *,
-    instance_id: int,
-    source_key: str,
-    created_at: datetime,
-    job_id: int | None = None,
-    pipeline_digest: str = "",
-    role: Role = "active",
-    demonstration: bool = False,
+    conn: sa.Connection, refused: Refused, source: Source, *, demonstration: bool = False
 ) -> int | None:
     """Write a refusal and its row; its id, or None when ``source_key`` was written before."""
-    outcome_id = insert_new(
+    outcome_id = _add(
         conn,
-        outcome,
-        {
-            "instance_id": instance_id,
-            "job_id": job_id,
-            "kind": "refused",
-            "source_key": source_key,
-            "pipeline_digest": pipeline_digest,
-            "role": role,
-            "demonstration": int(demonstration),
-            "findings": json.dumps({"reason": refused.reason.value, "detail": refused.detail}),
-            "created_at": created_at,
-        },
+        source,
+        kind="refused",
+        demonstration=int(demonstration),
+        findings=json.dumps({"reason": refused.reason.value, "detail": refused.detail}),
     )
     if outcome_id is not None:
         row = {"outcome_id": outcome_id, "reason_code": refused.reason.value}
         conn.execute(sa.insert(refusal).values(**row, reason=refused.text))
     return outcome_id
+
+
+def _add(conn: sa.Connection, source: Source, **values: Any) -> int | None:
+    return insert_new(conn, outcome, {**asdict(source), **values})
 
 
 def supersede_instance(conn: sa.Connection, instance_id: int, successor: int) -> None:

@@ -71,8 +71,8 @@ class JobQueue:
     ) -> _Claims:
         """Lease up to ``limit`` due jobs, stat before normal before off-hours, oldest first.
 
-        Expired leases return to the queue first. Off-hours jobs older than ``starvation`` move to
-        the normal lane, so that a busy node serves them in the end.
+        Expired leases return to the queue first. Off-hours jobs that were due longer than
+        ``starvation`` ago move to the normal lane, so that a busy node serves them in the end.
         """
         token = uuid.uuid4().hex
         with self._engine.begin() as conn:
@@ -235,9 +235,9 @@ class JobQueue:
         starved = (
             sa.select(job.c.id)
             .where(
-                job.c.state == JobState.QUEUED.value,
+                job.c.state == sa.literal_column("'queued'"),
                 job.c.lane == int(Lane.OFF_HOURS),
-                job.c.created_at <= before,
+                job.c.not_before <= before,
             )
             .with_for_update(skip_locked=True)
             .cte("starved")

@@ -40,39 +40,27 @@ def record(
         LeaseLostError: another worker holds the job now; nothing was written.
     """
     with engine.begin() as conn:
-        state = JobState.REFUSED if isinstance(outcome, Refused) else JobState.SCORED
-        cause = outcome.reason.value if isinstance(outcome, Refused) else ""
-        queue.settle(conn, claim, state, cause=cause)
-        now = database_now(conn)
-        source_key = f"job:{claim.job_id}"
         if isinstance(outcome, Refused):
-            outcome_id = outcomes.add_refusal(
-                conn,
-                outcome,
-                instance_id=claim.instance_id,
-                source_key=source_key,
-                created_at=now,
-                job_id=claim.job_id,
-                pipeline_digest=pipeline_digest,
-                role=role,
-                demonstration=demonstration,
-            )
+            queue.settle(conn, claim, JobState.REFUSED, cause=outcome.reason.value)
         else:
-            outcome_id = outcomes.add_scored(
-                conn,
-                outcome,
-                kind="scored",
-                instance_id=claim.instance_id,
-                source_key=source_key,
-                created_at=now,
-                job_id=claim.job_id,
-                pipeline_digest=pipeline_digest,
-                role=role,
-                heatmap_path=heatmap_path,
-            )
+            queue.settle(conn, claim, JobState.SCORED)
+        now = database_now(conn)
+        source = outcomes.Source(
+            instance_id=claim.instance_id,
+            source_key=f"job:{claim.job_id}",
+            created_at=now,
+            job_id=claim.job_id,
+            pipeline_digest=pipeline_digest,
+            role=role,
+        )
+        if isinstance(outcome, Refused):
+            outcome_id = outcomes.add_refusal(conn, outcome, source, demonstration=demonstration)
+        else:
+            outcome_id = outcomes.add_scored(conn, outcome, source, heatmap_path=heatmap_path)
         if outcome_id is None or role == "shadow":
             return
         outcomes.supersede_instance(conn, claim.instance_id, outcome_id)
-        if refusal_report or isinstance(outcome, Scored):
-            kind: reports.Kind = "refused" if isinstance(outcome, Refused) else "scored"
-            reports.add(conn, outcome_id, kind, destinations, deliver, now)
+        if isinstance(outcome, Scored):
+            reports.add(conn, outcome_id, "scored", destinations, deliver, now)
+        elif refusal_report:
+            reports.add(conn, outcome_id, "refused", destinations, deliver, now)

@@ -44,7 +44,7 @@ class StudyKey:
     @property
     def source_key(self) -> str:
         """Names this pair of verdicts: it is aggregated once."""
-        return f"outcomes:{self.left.outcome_id},{self.right.outcome_id}"
+        return _source_key(self.left.outcome_id, self.right.outcome_id)
 
     @property
     def later(self) -> HandSource:
@@ -62,22 +62,20 @@ def quiet_studies(engine: sa.Engine, quiet_s: float) -> list[StudyKey]:
         pairs: dict[tuple[str, str], dict[str, sa.RowMapping]] = defaultdict(dict)
         for row in conn.execute(_candidates(before)).mappings():
             pairs[row["study_instance_uid"], row["pipeline_digest"]][row["hands"]] = row
-        done = set(
-            conn.execute(
-                sa.select(outcome.c.source_key).where(outcome.c.kind == "aggregate")
-            ).scalars()
-        )
-    return [
-        StudyKey(
-            study_instance_uid=study,
-            pipeline_digest=digest,
-            left=_source(sides["left"]),
-            right=_source(sides["right"]),
-        )
-        for (study, digest), sides in sorted(pairs.items())
-        if len(sides) == len(_SIDES)
-        and f"outcomes:{sides['left']['id']},{sides['right']['id']}" not in done
-    ]
+        aggregates = sa.select(outcome.c.source_key).where(outcome.c.kind == "aggregate")
+        done = set(conn.execute(aggregates).scalars())
+        keys = [
+            StudyKey(
+                study_instance_uid=study,
+                pipeline_digest=digest,
+                left=_source(conn, sides["left"]),
+                right=_source(conn, sides["right"]),
+            )
+            for (study, digest), sides in sorted(pairs.items())
+            if len(sides) == len(_SIDES)
+            and _source_key(sides["left"]["id"], sides["right"]["id"]) not in done
+        ]
+    return keys
 
 
 def record_aggregate(
@@ -103,21 +101,24 @@ def record_aggregate(
     """
     with engine.begin() as conn:
         now = database_now(conn)
-        outcome_id = outcomes.add_scored(
-            conn,
-            scored,
-            kind="aggregate",
+        source = outcomes.Source(
             instance_id=key.later.instance_id,
             source_key=key.source_key,
             created_at=now,
             pipeline_digest=key.pipeline_digest,
+        )
+        outcome_id = outcomes.add_scored(
+            conn,
+            scored,
+            source,
+            kind="aggregate",
             derived_from=[key.left.sop_instance_uid, key.right.sop_instance_uid],
             label=AGGREGATE_LABEL,
         )
         if outcome_id is None:
             return False
-        for source in (key.left, key.right):
-            pair = {"outcome_id": outcome_id, "source_id": source.outcome_id}
+        for hand in (key.left, key.right):
+            pair = {"outcome_id": outcome_id, "source_id": hand.outcome_id}
             conn.execute(sa.insert(outcome_source).values(**pair))
         earlier = (
             sa.select(outcome.c.id)
@@ -147,7 +148,6 @@ def _candidates(before: datetime) -> sa.Select[tuple[object, ...]]:
             outcome.c.instance_id,
             outcome.c.pipeline_digest,
             outcome.c.hands,
-            outcome.c.findings,
             instance.c.study_instance_uid,
             instance.c.sop_instance_uid,
             instance.c.dataset_sha256,
@@ -168,7 +168,12 @@ def _candidates(before: datetime) -> sa.Select[tuple[object, ...]]:
     )
 
 
-def _source(row: sa.RowMapping) -> HandSource:
+def _source_key(left: int, right: int) -> str:
+    return f"outcomes:{left},{right}"
+
+
+def _source(conn: sa.Connection, row: sa.RowMapping) -> HandSource:
+    text = conn.execute(sa.select(outcome.c.findings).where(outcome.c.id == row["id"]))
     return HandSource(
         outcome_id=row["id"],
         instance_id=row["instance_id"],
@@ -176,5 +181,5 @@ def _source(row: sa.RowMapping) -> HandSource:
         dataset_sha256=row["dataset_sha256"],
         route=row["route"],
         received_at=row["received_at"],
-        scored=findings.load_scored(row["findings"]),
+        scored=findings.load_scored(str(text.scalar_one())),
     )
