@@ -1,0 +1,81 @@
+"""Model cards: what a bundle is, what it was measured on, and what it must not be used for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ra_training.phantom import PHANTOM_VERSION
+
+_HONEST = """**Demonstration only, not for clinical use.** The weights were trained on generated
+radiographs (phantoms) of version {version}; no image of a patient was used. The figures below are
+phantom figures: they show that the pipeline works, and say nothing about accuracy on patients.
+"""
+
+
+def scorer_card(version: str, recipe: dict[str, Any], figures: dict[str, Any]) -> str:
+    """The card of the score bundle."""
+    rows = "\n".join(
+        f"| {band} | {n} | {mae:.2f} | {bias:+.2f} |"
+        for band, (n, mae, bias) in figures["by_score_band"].items()
+    )
+    cover = ", ".join(f"{v:.3f}" for v in figures["coverage_by_band"])
+    return f"""# Model card: demo {version}
+
+{_HONEST.format(version=PHANTOM_VERSION)}
+## What it does
+Counts joint damage in one hand view (384 x 288, canonical) as a signed density that sums to the
+estimated SvdH score of that hand (0-140); a two-hand image gets the sum (0-280) with an interval of
+its own, calibrated on sums. Members: {", ".join(recipe["scorer"]["members"])}; stacked by
+non-negative least squares on held-out hands. The density is the heatmap. An ordinal head gives
+damage bands; zero is a band of its own.
+
+## Data
+Training: {recipe["scorer"]["subjects"]} generated subjects (seed {recipe["scorer"]["seed"]}).
+Calibration: {recipe["calibrate"]["images"]} two-hand images (seed {recipe["calibrate"]["seed"]}).
+Test: {recipe["evaluate"]["images"]} two-hand images (seed {recipe["evaluate"]["seed"]}), clinic
+prior, end to end through the locator; seeds never trained or calibrated on.
+
+## Phantom figures on the test images, both hands
+| figure | value |
+|---|---|
+| images scored | {figures["n"]} of {figures["asked"]} |
+| PCC | {figures["pcc"]:.3f} |
+| RMSE | {figures["rmse"]:.2f} |
+| MAE | {figures["mae"]:.2f} |
+| bias | {figures["bias"]:+.2f} |
+| QWK of damage bands | {figures["qwk"]:.3f} |
+| coverage of the 90 % prediction interval | {figures["coverage"]:.3f} |
+| coverage by band of the prediction | {cover} |
+| mean width of the interval | {figures["width"]:.1f} |
+| PCC of the small baseline on the same images | {figures["baseline_pcc"]:.3f} |
+
+| true total | n | MAE | bias |
+|---|---|---|---|
+{rows}
+
+The small baseline is a six-convolution network of 0.17 M parameters on whole 256 x 320 images,
+{recipe["evaluate"]["baseline_train"]} images, {recipe["evaluate"]["baseline_epochs"]} epochs.
+
+## Limits
+Adults, both hands or one, postero-anterior. Not for feet, children, casts or prostheses. A joint
+that cannot be judged is not recognised as such by this model. The generated images are simpler than
+films; scores of real films by this bundle have no meaning.
+"""
+
+
+def locator_card(version: str, recipe: dict[str, Any], figures: dict[str, float]) -> str:
+    """The card of the locator."""
+    rows = "\n".join(f"| {k} | {v:.4f} |" for k, v in sorted(figures.items()))
+    return f"""# Model card: locator {version}
+
+{_HONEST.format(version=PHANTOM_VERSION)}
+## What it does
+Finds hands and 21 landmarks of each in a whole image (256 x 256, padded), and tells whole hands from
+wrists, partial hands and other images. Trained on {recipe["locator"]["scenes"]} generated scenes
+(seed {recipe["locator"]["seed"]}).
+
+## Phantom figures on {recipe["locator"]["held_scenes"]} held-out scenes
+| figure | value |
+|---|---|
+{rows}
+"""
