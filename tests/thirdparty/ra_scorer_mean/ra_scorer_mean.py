@@ -14,4 +14,4 @@ class MeanScorer:
 
     def mean(self, pixels):
         return Measurement(kind="mean_grey", label="Mean grey value", value=float(pixels.mean()),
-                           units="1", code=("mean", "99MEAN", "Mean grey"), model=MODEL)  # fmt: skip
+                           units="1", code=("mean", "99MEAN", "Mean"), model=MODEL)  # fmt: skip
