@@ -53,7 +53,7 @@ def configure(config: Log) -> None:
 
 def get(name: str) -> Any:
     """A logger for a module."""
-    return structlog.get_logger(logger=name)
+    return structlog.get_logger(module=name)
 
 
 def uid_key(uid: str) -> str:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from ra_daemon.commands.common import config_option, load, running_pid
-from ra_daemon.errors import ConfigError
+from ra_daemon.commands.common import config_option, load
 
 PARTS = ("receive", "score", "deliver", "web")
 
@@ -27,12 +26,6 @@ def command(ctx: click.Context, config_path: Path | None, *, only: str) -> None:
             f"{', '.join(unknown) or 'nothing'}: choose of {', '.join(PARTS)}", param_hint="--only"
         )
     config = load(config_path)
-    pid = running_pid(config)
-    if pid is not None and parts == set(PARTS):
-        raise ConfigError(
-            f"A node runs on {config.root} already, process {pid}.", hint="ra-daemon stop ends it."
-        )
-    from ra_daemon import log, service
+    from ra_daemon import service
 
-    log.configure(config.log)
     ctx.exit(service.run(config, only=parts))

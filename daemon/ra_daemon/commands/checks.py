@@ -1,0 +1,224 @@
+"""The checks of ra-daemon doctor: each yields what it found and, for a fault, the remedy."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import stat
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ra_daemon.commands.common import running_pid, sqlite_path
+from ra_engine.errors import RaError
+
+if TYPE_CHECKING:
+    from ra_daemon.config import Config
+
+_EARLIEST = 1_767_225_600  # 2026-01-01: a clock before this program was written is wrong
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One line: ``remedy`` is empty when all is well."""
+
+    name: str
+    ok: bool
+    found: str
+    remedy: str = ""
+
+
+def _check(name: str, *, ok: bool, found: str, remedy: str) -> Check:
+    return Check(name=name, ok=ok, found=found, remedy="" if ok else remedy)
+
+
+def python() -> Iterator[Check]:
+    """The interpreter."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    ok = sys.version_info >= (3, 11)
+    yield _check("python", ok=ok, found=version, remedy="Install Python 3.11 or newer.")
+
+
+def permissions(config_path: Path | None) -> Iterator[Check]:
+    """The configuration file: not writable by others."""
+    from ra_daemon import settings
+
+    path = settings.locate(config_path)
+    if path is None:
+        return
+    mode = stat.S_IMODE(path.stat().st_mode)
+    yield _check("config", ok=not mode & 0o022, found=f"{path}, mode {mode:04o}",
+                 remedy=f"Run chmod 640 {path}: others may change it.")  # fmt: skip
+
+
+def ports(config: Config) -> Iterator[Check]:
+    """The DICOM port: free, or ours."""
+    host, port = config.node.host, config.node.port
+    pid = running_pid(config)
+    if pid is not None:
+        yield _check("port", ok=True, found=f"{port}, node runs as process {pid}", remedy="")
+        return
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            found, ok = f"{port} is free", True
+        except OSError as error:
+            found, ok = f"{port}: {error.strerror}", False
+    yield _check("port", ok=ok, found=found,
+                 remedy="Stop what listens there, or set node.port to another one.")  # fmt: skip
+
+
+def web(config: Config) -> Iterator[Check]:
+    """Pages stay on this machine."""
+    from ra_daemon.web.server import is_loopback
+
+    if not config.web.enabled:
+        return
+    host = config.web.host
+    yield _check("web", ok=is_loopback(host), found=f"{host}:{config.web.port}",
+                 remedy="Pages ask for no password: set web.host = \"127.0.0.1\", or put a proxy "
+                 "with authentication in front.")  # fmt: skip
+
+
+def database_state(config: Config) -> Iterator[Check]:
+    """It answers, and has this program's version."""
+    from ra_daemon.store import schema
+    from ra_daemon.store.engine import open_engine
+
+    path = sqlite_path(config)
+    if path is not None and not path.is_file():
+        yield _check("database", ok=True, found="none yet; ra-daemon start makes it", remedy="")
+        return
+    engine = open_engine(config.database_url)
+    try:
+        there, program = schema.revisions(engine)
+    finally:
+        engine.dispose()
+    kind = "SQLite" if path is not None else "PostgreSQL"
+    yield _check("database", ok=there in (program, None),
+                 found=f"{kind}, version {there}, program {program}",
+                 remedy="Make a backup, then run ra-daemon db upgrade.")  # fmt: skip
+
+
+def disk(config: Config) -> Iterator[Check]:
+    """Free space above the reserve, and a root that we may write."""
+    folder = config.root
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free / 1e9
+    yield _check("disk", ok=free > config.store.reserve_gb,
+                 found=f"{free:.1f} GB free, reserve {config.store.reserve_gb:g} GB",
+                 remedy="Free space or lower store.reserve_gb: images are refused.")  # fmt: skip
+    yield _check("root", ok=os.access(folder, os.W_OK), found=str(config.root),
+                 remedy=f"Let this user write {folder}.")  # fmt: skip
+
+
+def clock(config: Config) -> Iterator[Check]:
+    """Plausible, and with PostgreSQL the same as the database's."""
+    now = time.time()
+    ok, found = now > _EARLIEST, time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now))
+    if ok and sqlite_path(config) is None:
+        from ra_daemon.store.clock import database_now
+        from ra_daemon.store.engine import read_only
+
+        engine = read_only(config.database_url)
+        try:
+            with engine.connect() as conn:
+                apart = abs(database_now(conn).timestamp() - time.time())
+        finally:
+            engine.dispose()
+        ok, found = apart < 5, f"{found}, {apart:.1f} s from the database's"
+    yield _check("clock", ok=ok, found=found, remedy="Set the clock; run NTP.")
+
+
+def bundles(config: Config) -> Iterator[Check]:
+    """The two bundles in use are what was signed off."""
+    from ra_daemon import plugins
+    from ra_engine.bundle import load_bundle
+
+    for key, name in (("bundle", config.scoring.bundle), ("locator", config.scoring.locator)):
+        try:
+            bundle = load_bundle(plugins.bundle_path(name, config.root))
+        except RaError as error:
+            yield Check(name=key, ok=False, found=str(error), remedy=error.hint)
+            continue
+        use = bundle.manifest.intended_use
+        found = f"{bundle.name} {bundle.version}, {use}, verified"
+        yield _check(key, ok=True, found=found, remedy="")
+
+
+def backend(config: Config) -> Iterator[Check]:
+    """The runtime loads and runs the score graph's file."""
+    from ra_daemon import plugins
+    from ra_engine.bundle import load_bundle
+
+    runtime = plugins.backend(config.scoring.backend)
+    bundle = load_bundle(plugins.bundle_path(config.scoring.bundle, config.root))
+    session = runtime.load(bundle.graph, threads=1)
+    yield _check("backend", ok=True, found=session.key, remedy="")
+
+
+def plugins_state(config: Config) -> Iterator[Check]:
+    """Scorers: usable, broken, and those that a route names."""
+    from ra_daemon import plugins
+
+    scorers, broken = plugins.scorers(config.scoring.plugins)
+    yield _check("plugins", ok=True, found=", ".join(sorted(scorers)) or "none", remedy="")
+    for fault in broken:
+        yield Check(name=f"plugin {fault.name}", ok=False, found=f"{fault.origin}: {fault.reason}",
+                    remedy="Update or remove it, or narrow scoring.plugins.")  # fmt: skip
+    for route in config.route:
+        missing = sorted(set(route.scorers) - set(scorers))
+        if missing:
+            yield Check(name=f"route {route.name}", ok=False,
+                        found=f"names {', '.join(missing)}",
+                        remedy="Install that plugin, or correct the route's scorers.")  # fmt: skip
+
+
+def fonts() -> Iterator[Check]:
+    """Words can be drawn on the heatmap."""
+    from PIL import ImageFont
+
+    try:
+        found, ok = type(ImageFont.load_default(16)).__name__, True
+    except (OSError, ImportError) as error:
+        found, ok = str(error), False
+    yield _check("fonts", ok=ok, found=found, remedy="Install Pillow with FreeType.")
+
+
+def peers(config: Config) -> Iterator[Check]:
+    """Each peer answers; our own node, when it runs, answers as the peers see it."""
+    from ra_daemon.config import Peer
+    from ra_daemon.dicom import scu
+
+    for peer in config.peer:
+        if not peer.send:
+            continue
+        where = f"{peer.ae_title} at {peer.host}:{peer.port}"
+        try:
+            scu.echo(config, peer)
+        except RaError as error:
+            yield Check(name=f"peer {peer.name}", ok=False, found=str(error), remedy=error.hint)
+        else:
+            yield Check(name=f"peer {peer.name}", ok=True, found=f"{where} answers")
+    if running_pid(config) is None or not config.peer:
+        return
+    host = "127.0.0.1" if config.node.host in ("0.0.0.0", "::") else config.node.host
+    us = Peer(name="this node", ae_title=config.node.ae_title, host=host, port=config.node.port)
+    caller = config.peer[0].ae_title
+    as_peer = config.model_copy(
+        update={"node": config.node.model_copy(update={"ae_title": caller})}
+    )
+    try:
+        scu.echo(as_peer, us)
+    except RaError as error:
+        yield Check(name="way in", ok=False, found=str(error),
+                    remedy=f"Called as {caller} from this machine: networks of the peer may not "
+                    "hold 127.0.0.1, which is in order; ask the PACS to echo us.")  # fmt: skip
+    else:
+        yield Check(name="way in", ok=True, found=f"we answer {caller}")

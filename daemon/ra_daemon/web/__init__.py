@@ -1,0 +1,1 @@
+"""Health, metrics and pages: no patient data, no secrets."""

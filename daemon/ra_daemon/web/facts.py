@@ -1,0 +1,87 @@
+"""What the pages and the API tell, read from the public views."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from ra_daemon.store.engine import reading
+
+_RESULTS = """
+SELECT created_at, source_sha256, hands, kind, value, low, high, scale_max, bundle, bundle_version,
+  engine, demonstration
+FROM v1_results
+WHERE status = 'current' AND role = 'active' AND low IS NOT NULL
+ORDER BY outcome_id DESC, kind DESC LIMIT :limit
+"""
+_REFUSALS = """
+SELECT created_at, source_sha256, reason_code, reason FROM v1_refusals
+WHERE status = 'current' AND role = 'active' ORDER BY outcome_id DESC LIMIT :limit
+"""
+_PARKED = """
+SELECT delivery_id, kind, destination, attempts, cause, created_at FROM v1_deliveries
+WHERE state = 'parked' ORDER BY delivery_id DESC LIMIT :limit
+"""
+
+
+def results(engine: sa.Engine, limit: int = 20) -> list[dict[str, Any]]:
+    """The last scores, newest first; images are named by the start of their hash."""
+    return _named(engine, _RESULTS, limit)
+
+
+def refusals(engine: sa.Engine, limit: int = 20) -> list[dict[str, Any]]:
+    """The last refusals, newest first."""
+    return _named(engine, _REFUSALS, limit)
+
+
+def parked(engine: sa.Engine, limit: int = 20) -> list[dict[str, Any]]:
+    """Deliveries that a peer refused for good."""
+    return _rows(engine, _PARKED, limit)
+
+
+def models(engine: sa.Engine) -> list[dict[str, Any]]:
+    """Models that gave current results, and the mean of their totals."""
+    query = """
+    SELECT bundle, bundle_version, engine, MAX(demonstration) AS demonstration,
+      COUNT(*) AS images, AVG(value) AS mean
+    FROM v1_results WHERE status = 'current' AND role = 'active' AND kind = 'svdh_total'
+    GROUP BY bundle, bundle_version, engine ORDER BY bundle, bundle_version, engine
+    """
+    return _rows(engine, query, 20)
+
+
+def unsent(engine: sa.Engine) -> dict[tuple[str, str], int]:
+    """Deliveries by destination and state."""
+    query = sa.text(
+        "SELECT destination, state, COUNT(*) FROM v1_deliveries GROUP BY destination, state"
+    )
+    with reading(engine) as conn:
+        return {(str(d), str(s)): int(n) for d, s, n in conn.execute(query)}
+
+
+def unreconciled(engine: sa.Engine) -> int:
+    """Studies with an object that has not reached every destination."""
+    query = sa.text(
+        "SELECT COUNT(DISTINCT study_instance_uid) FROM v1_deliveries "
+        "WHERE state IN ('pending', 'sending', 'parked')"
+    )
+    with reading(engine) as conn:
+        return int(conn.execute(query).scalar_one())
+
+
+def _named(engine: sa.Engine, query: str, limit: int) -> list[dict[str, Any]]:
+    rows = _rows(engine, query, limit)
+    for row in rows:
+        row["image"] = str(row.pop("source_sha256"))[:12]
+    return rows
+
+
+def _rows(engine: sa.Engine, query: str, limit: int) -> list[dict[str, Any]]:
+    with reading(engine) as conn:
+        found = conn.execute(sa.text(query).bindparams(**_limit(query, limit))).mappings()
+        return [dict(row) for row in found]
+
+
+def _limit(query: str, limit: int) -> dict[str, int]:
+    return {"limit": limit} if ":limit" in query else {}

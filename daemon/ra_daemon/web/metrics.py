@@ -1,0 +1,90 @@
+"""Prometheus metrics, computed when they are asked for."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from ra_daemon.config import Config
+from ra_daemon.store import status
+from ra_daemon.web import facts
+
+JOB_STATES = ("queued", "leased", "scored", "refused", "failed", "cancelled")
+
+
+class NodeCollector(Collector):  # type: ignore[misc]
+    """The figures of one node. Labels hold states, peers and models, never a patient."""
+
+    def __init__(self, config: Config, engine: sa.Engine) -> None:
+        self._config = config
+        self._engine = engine
+
+    def describe(self) -> list[Metric]:
+        """Nothing: the database is not asked at registration."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """All families."""
+        counts = status.snapshot(self._engine)
+        received = CounterMetricFamily("ra_objects_received", "Images that were admitted.")
+        received.add_metric([], counts["received"])
+        yield received
+        jobs = GaugeMetricFamily("ra_jobs", "Images by what became of them.", labels=["state"])
+        for state in JOB_STATES:
+            jobs.add_metric([state], counts[state])
+        yield jobs
+        refused = GaugeMetricFamily("ra_refusals", "Current refusals.", labels=["reason"])
+        for reason, number in status.refusal_counts(self._engine).items():
+            refused.add_metric([reason], number)
+        yield refused
+        yield _gauge("ra_queue_oldest_seconds", "Age of the oldest queued job.",
+                     counts["oldest_queued_s"] or 0.0)  # fmt: skip
+        yield _gauge("ra_unaccounted", "Images without job and verdict; must be 0.",
+                     counts["unaccounted"])  # fmt: skip
+        yield from self._deliveries()
+        yield _gauge("ra_disk_free_bytes", "Free space below the store.",
+                     shutil.disk_usage(self._config.root).free)  # fmt: skip
+        yield from self._models()
+
+    def _deliveries(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily(
+            "ra_deliveries", "Objects on their way.", labels=["dest", "state"]
+        )
+        for (destination, state), number in facts.unsent(self._engine).items():
+            family.add_metric([destination, state], number)
+        yield family
+        yield _gauge("ra_unreconciled_studies", "Studies with an object that is still due.",
+                     facts.unreconciled(self._engine))  # fmt: skip
+
+    def _models(self) -> Iterator[Metric]:
+        labels = ["bundle", "version", "engine", "demonstration"]
+        info = GaugeMetricFamily(
+            "ra_model_info", "Models that gave current results.", labels=labels
+        )
+        mean = GaugeMetricFamily("ra_score_mean", "Mean total of two-hand images.", labels=labels)
+        for row in facts.models(self._engine):
+            values = [str(row[k]) for k in ("bundle", "bundle_version", "engine")]
+            values.append("true" if row["demonstration"] else "false")
+            info.add_metric(values, 1)
+            mean.add_metric(values, row["mean"])
+        yield info
+        yield mean
+
+
+def render(config: Config, engine: sa.Engine) -> bytes:
+    """The text that Prometheus reads."""
+    registry = CollectorRegistry()
+    registry.register(NodeCollector(config, engine))
+    text: bytes = generate_latest(registry)
+    return text
+
+
+def _gauge(name: str, words: str, value: float) -> Metric:
+    family = GaugeMetricFamily(name, words)
+    family.add_metric([], value)
+    return family
