@@ -64,7 +64,7 @@ def quiet_studies(engine: sa.Engine, quiet_s: float) -> list[StudyKey]:
             pairs[row["study_instance_uid"], row["pipeline_digest"]][row["hands"]] = row
         aggregates = sa.select(outcome.c.source_key).where(outcome.c.kind == "aggregate")
         done = set(conn.execute(aggregates).scalars())
-        keys = [
+        return [
             StudyKey(
                 study_instance_uid=study,
                 pipeline_digest=digest,
@@ -75,7 +75,6 @@ def quiet_studies(engine: sa.Engine, quiet_s: float) -> list[StudyKey]:
             if len(sides) == len(_SIDES)
             and _source_key(sides["left"]["id"], sides["right"]["id"]) not in done
         ]
-    return keys
 
 
 def record_aggregate(

@@ -224,3 +224,13 @@ def test_parked_deliveries_keep_their_cause(
     assert outbox.retry_parked("other") == 0
     assert outbox.retry_parked("0122") == 2
     assert [d.attempt for d in outbox.claim_due(9)] == [1, 1]
+
+
+def test_the_same_uid_is_one_object_and_one_delivery(
+    engine: sa.Engine, queue: JobQueue, objects: ObjectStore
+) -> None:
+    composed(engine, queue, objects)
+    record(engine, queue, admission("1.9"), scored())
+    (task,) = reports.due_reports(engine, objects, 9)
+    reports.finish_report(engine, task.report_id, [sr()], TAKES)
+    assert Outbox(engine).counts()["pending"] == 2
