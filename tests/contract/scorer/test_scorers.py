@@ -51,7 +51,7 @@ def test_built_in_scorers_keep_the_contract(scorer: type[Scorer], tmp_path: Path
 @pytest.mark.parametrize("scorer", BUILT_IN)
 def test_built_in_scorers_keep_it_on_the_bundle_that_ships(scorer: type[Scorer]) -> None:
     if not (bundles.demo() / "SHA256SUMS").is_file():
-        pytest.skip("no demonstration bundle in this checkout: make demo-bundle")
+        pytest.skip("no demonstration bundle in this checkout")
     check_on(scorer(), bundles.demo())
 
 
