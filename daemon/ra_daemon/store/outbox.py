@@ -15,6 +15,9 @@ from ra_daemon.store.clock import Clock, database_now
 from ra_daemon.store.engine import reading
 from ra_daemon.store.tables import delivery, dicom_object, outcome
 
+DEMONSTRATION_NOT_ALLOWED = "demonstration_not_allowed"
+"""Cause of a parked delivery: the peer does not take results of a demonstration model."""
+
 LEASE_S = 900.0
 """A delivery that stays SENDING longer was left by a node that is gone: any node may take it."""
 
@@ -136,11 +139,38 @@ class Outbox:
         return self._change(which, state=DeliveryState.PENDING.value, not_before=None)
 
     def retry_parked(self, cause: str | None = None) -> int:
-        """Queue parked deliveries again, all or by cause."""
+        """Queue parked deliveries again, by cause; without one, all but forbidden demonstrations.
+
+        Those come back by their own cause only, and ``park_demonstrations`` stops them again
+        where the peer still does not take them.
+        """
         which = [delivery.c.state == DeliveryState.PARKED.value]
-        if cause is not None:
-            which.append(delivery.c.cause == cause)
+        which.append(
+            delivery.c.cause != DEMONSTRATION_NOT_ALLOWED
+            if cause is None
+            else delivery.c.cause == cause
+        )
         return self._change(which, state=DeliveryState.PENDING.value, not_before=None, attempts=0)
+
+    def park_demonstrations(self, destination: str) -> int:
+        """Park what a demonstration model made for a peer that does not take it (any more).
+
+        Call before ``claim_due`` for every peer that forbids demonstration results: permission
+        may have run out since the report was composed.
+        """
+        ids = (
+            sa.select(dicom_object.c.id)
+            .join(outcome, outcome.c.id == dicom_object.c.outcome_id)
+            .where(outcome.c.demonstration == 1)
+        )
+        which = [
+            delivery.c.state.in_([DeliveryState.PENDING.value, DeliveryState.HELD.value]),
+            delivery.c.destination == destination,
+            delivery.c.object_id.in_(ids),
+        ]
+        values = {"state": DeliveryState.PARKED.value, "cause": DEMONSTRATION_NOT_ALLOWED}
+        with self._engine.begin() as conn:
+            return conn.execute(sa.update(delivery).where(*which).values(**values)).rowcount
 
     def counts(self) -> dict[str, int]:
         """Number of deliveries by state; every state is named."""

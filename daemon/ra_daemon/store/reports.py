@@ -16,6 +16,7 @@ from ra_daemon.store import findings
 from ra_daemon.store.clock import database_now
 from ra_daemon.store.engine import insert_new, reading
 from ra_daemon.store.objects import ObjectStore
+from ra_daemon.store.outbox import DEMONSTRATION_NOT_ALLOWED
 from ra_daemon.store.rows import load_header
 from ra_daemon.store.tables import (
     delivery,
@@ -27,7 +28,6 @@ from ra_daemon.store.tables import (
 )
 
 Kind = Literal["scored", "refused", "aggregate"]
-NOT_ALLOWED = "demonstration_not_allowed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,7 +286,7 @@ def _add_delivery(
             "object_id": object_id,
             "destination": destination,
             "state": (state if takes else DeliveryState.PARKED).value,
-            "cause": "" if takes else NOT_ALLOWED,
+            "cause": "" if takes else DEMONSTRATION_NOT_ALLOWED,
             "not_before": now,
             "created_at": now,
         },

@@ -131,7 +131,18 @@ def test_demonstration_results_park_where_they_are_not_allowed(
             ("THERE", "demonstration_not_allowed"),
             ("UNNAMED", "demonstration_not_allowed"),
         ]
+    assert outbox.retry_parked() == 0  # a person must name this cause
     assert outbox.retry_parked("demonstration_not_allowed") == 2
+
+
+def test_permission_for_demonstrations_may_run_out(
+    engine: sa.Engine, queue: JobQueue, objects: ObjectStore
+) -> None:
+    composed(engine, queue, objects)
+    outbox = Outbox(engine)
+    assert outbox.park_demonstrations("OTHER") == 0
+    assert outbox.park_demonstrations("PACS") == 2
+    assert outbox.claim_due(9) == []
 
 
 def test_a_delivery_goes_from_due_to_committed(
