@@ -17,8 +17,20 @@ import structlog
 from ra_daemon.config import Log
 
 FORBIDDEN = frozenset(
-    "patient patient_id patient_name name birth_date accession accession_number study_description "
-    "series_description institution physician comments".split()
+    [
+        "patient",
+        "patient_id",
+        "patient_name",
+        "name",
+        "birth_date",
+        "accession",
+        "accession_number",
+        "study_description",
+        "series_description",
+        "institution",
+        "physician",
+        "comments",
+    ]
 )
 """Field names that never reach a log line."""
 

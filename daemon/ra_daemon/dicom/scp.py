@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
+from socketserver import BaseServer
 from typing import Any, Protocol
 
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, _config, evt
@@ -109,11 +110,11 @@ def run_receiver(config: Config, stop: Stop, ready: Ready) -> None:
     _log.info("node.listening", port=config.node.port, ae_title=config.node.ae_title)
     while not stop.is_set():
         time.sleep(0.1)
-    server.shutdown()
+    BaseServer.shutdown(server)  # pynetdicom's own expects a server that start_server() made
     deadline = time.monotonic() + 15
     while ae.active_associations and time.monotonic() < deadline:
         time.sleep(0.05)
-    server.server_close()
+    server.socket.close()
 
 
 def application_entity(config: Config) -> AE:
@@ -150,7 +151,7 @@ class Receiver:
 
     def _requested(self, event: Any) -> None:
         """Reject a peer that is not on the allow-list, with the standard's own reason."""
-        calling = str(event.assoc.requestor.ae_title).strip()
+        calling = str(event.assoc.requestor.primitive.calling_ae_title).strip()
         address = str(event.assoc.requestor.address)
         if not allowed(self._config, calling, address):
             _log.warning("association.rejected", calling_ae=calling, address=address)
@@ -175,8 +176,8 @@ class Receiver:
             return OUT_OF_RESOURCES
         requestor = event.assoc.requestor
         origin = Origin(
-            calling_ae=str(requestor.ae_title).strip(),
-            called_ae=str(event.assoc.acceptor.ae_title).strip(),
+            calling_ae=str(requestor.primitive.calling_ae_title).strip(),
+            called_ae=str(requestor.primitive.called_ae_title).strip(),
             address=str(requestor.address),
         )
         checkpoints.hit("receive")
