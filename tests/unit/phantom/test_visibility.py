@@ -1,0 +1,79 @@
+"""Every step of every grade shows in the bone: no label without a sign."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ra_training.phantom import SITES, HandGrades, max_grade
+from ra_training.phantom.anatomy import draw_anatomy
+from ra_training.phantom.canvas import Canvas, Point
+from ra_training.phantom.hand import Growth, HandPlan, Maker
+from ra_training.phantom.render import Pose, draw_plan
+
+PX, SIZE_MM = 0.2, 44.0
+SEEDS = (0, 1, 2, 3, 4, 5)
+LEAST_MM2 = 1.0
+CHANGE = 0.1  # of the line integral; healthy bone reaches 1.2
+
+FAULTS_OF_1_0 = (
+    "BE_IP", "BE_CMC-T", "BE_MCP-T", "BE_MCP-I", "BE_MCP-S", "BE_PIP-S",
+)  # fmt: skip
+"""Bites of a tilted bone are placed along a line that is not at right angles to it."""
+
+
+class _SameTotal(HandGrades):
+    """Grades whose total is fixed, so that drift and osteopenia do not add to the change."""
+
+    @property
+    def total(self) -> int:
+        return 30
+
+
+def hand(seed: int, site: str, grade: int) -> HandPlan:
+    """Shapes of an adult right hand with one damaged site."""
+    return Maker(
+        seed=seed, side="right", grades=_SameTotal(grades={site: grade}),
+        anatomy=draw_anatomy(seed), growth=Growth(None), pose_seed=seed,
+    ).build()  # fmt: skip
+
+
+def bone_near(plan: HandPlan, centre: Point) -> NDArray[np.float32]:
+    """Line integral of bone around a joint, without texture, noise and soft tissue."""
+    n = round(SIZE_MM / PX)
+    canvas = Canvas(n, n, PX)
+    pose = Pose(
+        origin=(SIZE_MM / 2 - centre[0], SIZE_MM / 2 + centre[1]), angle=0.0, scale=1.0, sign=1.0
+    )
+    draw_plan(plan, pose, canvas, np.ones((n, n), np.float32))
+    return canvas.bone
+
+
+def steps_mm2(seed: int, site: str) -> list[float]:
+    """Area that each step of the grade changes, mm^2."""
+    centre = hand(seed, site, 0).joints[site][0]
+    fields = [bone_near(hand(seed, site, g), centre) for g in range(max_grade(site) + 1)]
+    return [float((np.abs(b - a) > CHANGE).sum() * PX**2) for a, b in pairwise(fields)]
+
+
+def _marked(site: str) -> object:
+    if site not in FAULTS_OF_1_0:
+        return site
+    reason = "phantom 1.0 places some bites beside the bone; frozen until 1.1"
+    return pytest.param(site, marks=pytest.mark.xfail(strict=True, reason=reason))
+
+
+@pytest.mark.parametrize("site", [_marked(s) for s in SITES])
+def test_every_grade_step_changes_bone(site: str) -> None:
+    for seed in SEEDS:
+        for grade, area in enumerate(steps_mm2(seed, site), 1):
+            assert area >= LEAST_MM2, f"seed {seed}: grade {grade - 1} to {grade} shows {area} mm2"
+
+
+def test_grade_zero_is_no_damage() -> None:
+    plan = hand(0, "BE_R", 0)
+    assert not any(tube.notches for tube in plan.tubes)
+    assert not any(block.notches for block in plan.blocks)
