@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from ra_engine.backends.onnxruntime import OnnxRuntimeBackend, OnnxSession
 from ra_engine.errors import BackendError
@@ -70,3 +71,30 @@ def test_a_missing_library_names_its_package(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(BackendError, match="cannot be imported") as caught:
         OnnxRuntimeBackend().load(GRAPHS / "score.onnx", threads=1)
     assert "pip install" in caught.value.hint
+
+
+class RowCounter:
+    """Stands for the runtime's session: tells the batch sizes it was given."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def get_inputs(self) -> list[SimpleNamespace]:
+        return [SimpleNamespace(name="x")]
+
+    def get_outputs(self) -> list[SimpleNamespace]:
+        return [SimpleNamespace(name="score")]
+
+    def run(
+        self, _names: list[str], feed: dict[str, NDArray[np.float32]]
+    ) -> list[NDArray[np.float32]]:
+        self.sizes.append(len(feed["x"]))
+        return [feed["x"].sum((1, 2, 3))]
+
+
+def test_the_runtime_never_sees_two_rows_together() -> None:
+    """Its kernels may sum in another order for another batch size."""
+    inner = RowCounter()
+    out = OnnxSession(inner, "key").run(np.ones((3, 1, 2, 2), np.float32))
+    assert inner.sizes == [1, 1, 1]
+    assert out["score"].tolist() == [4, 4, 4]

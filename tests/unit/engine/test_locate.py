@@ -67,6 +67,12 @@ def test_a_second_peak_on_the_same_hand_is_no_second_hand() -> None:
     assert len(hands_of(heat, offset, TABLE)) == 1
 
 
+def test_hands_that_nearly_coincide_are_one() -> None:
+    points = sample_landmarks(25, 55, 20)
+    near = points + np.array([7, 0], np.float32)
+    assert len(hands_of(*maps(points, near), TABLE)) == 1
+
+
 def test_a_peak_without_landmarks_is_no_hand() -> None:
     heat, offset = maps(sample_landmarks(30, 50, 16))
     heat[:21] = 0
