@@ -12,7 +12,6 @@ from ra_training.phantom import SITES, Exposure, render_exposure, sample_grades
 from ra_training.phantom.grades import Prior
 from ra_training.phantom.render import Hands
 
-
 SEVERE = 60
 """Total of a hand above which fingers may lie dislocated across the plate."""
 
