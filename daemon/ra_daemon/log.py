@@ -17,20 +17,20 @@ import structlog
 from ra_daemon.config import Log
 
 FORBIDDEN = frozenset(
-    [
+    {
+        "accession",
+        "accession_number",
+        "birth_date",
+        "comments",
+        "institution",
+        "name",
         "patient",
         "patient_id",
         "patient_name",
-        "name",
-        "birth_date",
-        "accession",
-        "accession_number",
-        "study_description",
-        "series_description",
-        "institution",
         "physician",
-        "comments",
-    ]
+        "series_description",
+        "study_description",
+    }
 )
 """Field names that never reach a log line."""
 

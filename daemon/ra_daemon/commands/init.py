@@ -50,24 +50,26 @@ def render(ae: str, port: int, peers: list[dict[str, str]], web_port: int) -> st
     text = files("ra_daemon.commands").joinpath("ra-daemon.toml").read_text(encoding="utf-8")
     head, middle = text.split("[[peer]]", 1)
     block, tail = middle.split("[[route]]", 1)
-    head = _set(_set(_set(head, "root", '"data"'), "ae_title", _quoted(ae)), "port", str(port))
+    head = set_key(
+        set_key(set_key(head, "root", '"data"'), "ae_title", _quoted(ae)), "port", str(port)
+    )
     blocks = [_block(f"[[peer]]{block}", peer) for peer in peers]
     if not blocks:
         blocks = ["".join(f"# {line}\n" for line in f"[[peer]]{block}".strip().splitlines()), "\n"]
     names = ", ".join(_quoted(p["name"]) for p in peers)
-    tail = _set(tail, "destinations", f"[{names}]")
+    tail = set_key(tail, "destinations", f"[{names}]")
     before, web = tail.split("[web]", 1)
-    web = _set(web, "port", str(web_port))
+    web = set_key(web, "port", str(web_port))
     return f"{head}{''.join(blocks)}[[route]]{before}[web]{web}"
 
 
 def _block(block: str, peer: dict[str, str]) -> str:
     for key in ("name", "ae_title", "host"):
-        block = _set(block, key, _quoted(peer[key]))
-    return _set(_set(block, "port", peer["port"]), "networks", "[]")
+        block = set_key(block, key, _quoted(peer[key]))
+    return set_key(set_key(block, "port", peer["port"]), "networks", "[]")
 
 
-def _set(text: str, key: str, value: str) -> str:
+def set_key(text: str, key: str, value: str) -> str:
     """Replace the first assignment of a key, keeping the comment behind it."""
 
     def line(match: re.Match[str]) -> str:
