@@ -16,12 +16,11 @@ from ra_daemon.commands.demo.node import DemoNode
 from ra_daemon.commands.demo.pacs import MiniPacs
 
 _RESULTS = """
-SELECT source_sha256, sop_instance_uid, kind, label, value, low, high, scale_max, bundle,
-  bundle_version, demonstration
+SELECT outcome_id, source_sha256, sop_instance_uid, kind, label, value, low, high
 FROM v1_results WHERE status = 'current' AND role = 'active'
 """
 _REFUSALS = """
-SELECT source_sha256, reason_code, reason FROM v1_refusals
+SELECT outcome_id, source_sha256, reason_code, reason FROM v1_refusals
 WHERE status = 'current' AND role = 'active'
 """
 
@@ -39,7 +38,7 @@ class Line:
     reason_code: str = ""
     reports: list[Path] = field(default_factory=list)
     captures: list[Path] = field(default_factory=list)
-    rows: int = 0
+    verdicts: set[int] = field(default_factory=set)
 
     @property
     def lost(self) -> bool:
@@ -50,8 +49,8 @@ class Line:
 
     @property
     def doubled(self) -> int:
-        """Rows, reports and captures beyond one."""
-        found = (self.rows, len(self.reports), len(self.captures))
+        """Verdicts, reports and captures beyond one."""
+        found = (len(self.verdicts), len(self.reports), len(self.captures))
         return sum(max(0, number - 1) for number in found)
 
 
@@ -64,16 +63,16 @@ def reconcile(sent: Sequence[Sent], node: DemoNode, pacs: MiniPacs) -> list[Line
         if line is None:
             continue
         by_uid[row["sop_instance_uid"]] = line
-        if row["kind"] == "svdh_total":
-            line.score, line.low, line.high = row["value"], row["low"], row["high"]
-            line.rows += 1
-        elif row["kind"] == "severity":
+        line.verdicts.add(row["outcome_id"])
+        if row["kind"] == "severity":
             line.band = str(row["label"]).removeprefix("damage band ")
+        elif row["low"] is not None and (row["kind"] == "svdh_total" or line.score is None):
+            line.score, line.low, line.high = row["value"], row["low"], row["high"]
     for row in node.rows(_REFUSALS):
         line = lines.get(row["source_sha256"])
         if line is not None:
             line.reason_code, line.reason = row["reason_code"], row["reason"]
-            line.rows += 1
+            line.verdicts.add(row["outcome_id"])
     for path in pacs.files():
         _attach(path, by_uid)
     return sorted(
