@@ -18,7 +18,9 @@ def command() -> None:
 @command.command("export")
 @click.option("--visits", required=True, type=click.Path(path_type=Path, dir_okay=False),
               help="CSV: subject, visit, accession_number or patient_id and date.")  # fmt: skip
-@click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder."
+)
 @click.option("--baseline", help="Name of the visit that changes are counted from.")
 @click.option("--lock", "locked", help="Freeze the snapshot; give the reason.")
 @config_option

@@ -16,9 +16,13 @@ _PACS = re.compile(r"(?P<name>[^=\s]+)=(?P<ae>[^@]{1,16})@(?P<host>\[[^\]]+\]|[^
 @click.command("init")
 @click.argument("folder", default=".", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--ae", default="RA_DAEMON", show_default=True, help="Our AE title.")
-@click.option("--port", default=11112, show_default=True, type=click.IntRange(1, 65535))
+@click.option(
+    "--port", default=11112, show_default=True, type=click.IntRange(1, 65535), help="DICOM port."
+)
 @click.option("--pacs", multiple=True, metavar="NAME=AE@HOST:PORT", help="A peer; repeatable.")
-@click.option("--web-port", default=8042, show_default=True, type=click.IntRange(0, 65535))
+@click.option(
+    "--web-port", default=8042, show_default=True, type=click.IntRange(0, 65535), help="Page."
+)
 @click.option("--force", is_flag=True, help="Replace a configuration that is there.")
 def command(
     folder: Path, *, ae: str, port: int, pacs: tuple[str, ...], web_port: int, force: bool

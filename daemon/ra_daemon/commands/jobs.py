@@ -32,9 +32,9 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--state", type=click.Choice(STATES))
+@click.option("--state", type=click.Choice(STATES), help="Only jobs in this state.")
 @click.option("--cause", help="Only jobs that failed with this error code.")
-@click.option("--limit", default=100, show_default=True, type=click.IntRange(1))
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(1), help="At most.")
 @config_option
 @json_option
 def list_jobs(

@@ -15,7 +15,9 @@ from ra_daemon.errors import DaemonError
 
 @click.command("stop")
 @config_option
-@click.option("--timeout", default=60.0, show_default=True, type=click.FloatRange(min=0))
+@click.option(
+    "--timeout", default=60.0, show_default=True, type=click.FloatRange(min=0), help="Seconds."
+)
 def command(config_path: Path | None, *, timeout: float) -> None:
     """Ask the running node to finish its batch and end; wait for it."""
     config = load(config_path)

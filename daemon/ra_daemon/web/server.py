@@ -44,6 +44,7 @@ class WebServer:
         try:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             bound.bind((self._config.web.host, self._config.web.port))
+            bound.listen(64)  # from here on callers wait instead of being refused
         except OSError:
             bound.close()
             raise

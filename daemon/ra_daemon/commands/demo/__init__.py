@@ -16,7 +16,9 @@ import click
     help="Folder for everything that the demo writes.",
 )
 @click.option("--no-serve", is_flag=True, help="End at once instead of keeping the page up.")
-@click.option("--seed", default=11, show_default=True, type=click.IntRange(0))
+@click.option(
+    "--seed", default=11, show_default=True, type=click.IntRange(0), help="Of the images."
+)
 @click.pass_context
 def command(ctx: click.Context, *, out: Path, no_serve: bool, seed: int) -> None:
     """Play the loop: a PACS, the node, a modality, a crash; then compare both sides.

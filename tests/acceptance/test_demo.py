@@ -1,0 +1,81 @@
+"""``ra-daemon demo``: everything sent is accounted for, and nothing of it stays behind."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from pydicom import dcmread
+
+from ra_daemon import plugins
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    missing = [n for n in ("demo", "locator") if not plugins.bundle_path(n).is_dir()]
+    if missing:
+        pytest.skip(f"the bundles {', '.join(missing)} are not in this checkout")
+    out = tmp_path_factory.mktemp("demo") / "ra-demo"
+    done = subprocess.run(
+        [sys.executable, "-m", "ra_daemon", "demo", "--no-serve", "--out", str(out)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "\x1b[" not in done.stdout
+    return out
+
+
+def test_all_are_accounted_for(demo: Path) -> None:
+    told = json.loads((demo / "summary.json").read_text())
+    assert (told["sent"], told["received"], told["lost"], told["duplicates"]) == (14, 14, 0, 0)
+    assert told["scored"] >= 12
+    assert told["refused"] >= 1
+    assert told["scored"] + told["refused"] == told["sent"]
+    assert told["objects"] == 2 * told["scored"]
+    assert told["refusals"]["unreadable"] == 1
+
+
+def test_objects_lie_in_the_studies_of_their_images(demo: Path) -> None:
+    studies = {dcmread(p, stop_before_pixels=True).StudyInstanceUID
+               for p in (demo / "radiographs").rglob("*.dcm")}  # fmt: skip
+    kept = [dcmread(p, stop_before_pixels=True) for p in (demo / "pacs").glob("*.dcm")]
+    assert {ds.Modality for ds in kept} >= {"SR"}
+    assert {ds.StudyInstanceUID for ds in kept} <= studies
+
+
+def test_the_page_is_one_file_and_says_what_it_is(demo: Path) -> None:
+    page = (demo / "report.html").read_text()
+    assert "Not for clinical use" in page
+    assert "phantom" in page
+    assert "<svg" in page
+    assert "data:image/png;base64," in page
+    assert re.findall(r"(?:src|href)=\"(?!data:)", page) == []
+
+
+def test_no_process_stays(demo: Path) -> None:
+    left = []
+    for process in psutil.process_iter(["cmdline"]):
+        if any(str(demo) in part for part in process.info["cmdline"] or ()):
+            left.append(process.pid)
+    assert left == []
+
+
+def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("precious")
+    done = subprocess.run(
+        [sys.executable, "-m", "ra_daemon", "demo", "--no-serve", "--out", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 3
+    assert (tmp_path / "thesis.txt").read_text() == "precious"

@@ -1,0 +1,74 @@
+"""init: an annotated file that loads and names what was asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ra_daemon import settings
+from ra_daemon.cli import main
+from ra_daemon.commands import init
+from tests.support.paths import REPOSITORY
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+def test_peers_become_destinations_of_the_route(tmp_path: Path) -> None:
+    folder = tmp_path / "site"
+    done = run(
+        "init", folder, "--ae", "NODE", "--port", "4242", "--web-port", "0",
+        "--pacs", "main=PACS@192.0.2.10:104", "--pacs", "second=OTHER@[2001:db8::1]:11112",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    config = settings.load(folder / "ra-daemon.toml", environ={})
+    assert (config.node.ae_title, config.node.port, config.web.port) == ("NODE", 4242, 0)
+    assert [(p.name, p.ae_title, p.host, p.port) for p in config.peer] == [
+        ("main", "PACS", "192.0.2.10", 104),
+        ("second", "OTHER", "2001:db8::1", 11112),
+    ]
+    (route,) = config.route
+    assert route.destinations == ("main", "second")
+    assert config.root == folder.resolve() / "data"
+    assert (folder / "ra-daemon.toml").stat().st_mode & 0o077 == 0
+
+
+def test_without_a_peer_the_table_stays_as_a_comment(tmp_path: Path) -> None:
+    assert run("init", tmp_path / "site").exit_code == 0
+    text = (tmp_path / "site" / "ra-daemon.toml").read_text()
+    assert "# [[peer]]" in text
+    assert settings.load(tmp_path / "site" / "ra-daemon.toml", environ={}).peer == ()
+
+
+def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
+    assert run("init", tmp_path).exit_code == 0
+    (tmp_path / "ra-daemon.toml").write_text("[node]\nport = 1\n")
+    done = run("init", tmp_path)
+    assert done.exit_code == 3
+    assert "there already" in done.output
+    assert run("init", tmp_path, "--force").exit_code == 0
+
+
+@pytest.mark.parametrize("pacs", ["main", "main=PACS", "main=PACS@host", "=PACS@h:1", "a=B@h:x"])
+def test_a_peer_in_another_form_is_a_usage_error(tmp_path: Path, pacs: str) -> None:
+    done = run("init", tmp_path / "x", "--pacs", pacs)
+    assert done.exit_code == 2
+    assert "NAME=AE@HOST:PORT" in done.output
+
+
+def test_the_template_is_the_annotated_file_of_the_deployment() -> None:
+    ours = Path(init.__file__).with_name("ra-daemon.toml")
+    assert ours.read_text() == (REPOSITORY / "deploy" / "ra-daemon.toml").read_text()
+
+
+@given(st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=16))
+def test_any_title_survives_quoting(title: str) -> None:
+    import tomllib
+
+    text = init.set_key('ae_title = "X"   # ours\n', "ae_title", init._quoted(title))
+    assert tomllib.loads(text)["ae_title"] == title

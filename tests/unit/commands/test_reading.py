@@ -1,0 +1,152 @@
+"""Commands that read: JSON on standard output, errors with a remedy and an exit status."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ra_daemon.cli import COMMANDS, main
+from ra_daemon.config import Config
+from ra_daemon.domain import Failed, Reason, Refused
+from ra_daemon.store.engine import open_engine
+from ra_daemon.store.queue import JobQueue
+from tests.support import verdicts
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+def read(*arguments: str | Path) -> object:
+    done = run(*arguments, "--json")
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name: str) -> None:
+    done = run(name, "-h")
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith("Usage:")
+
+
+def test_status_of_an_idle_node(node: Path) -> None:
+    told = read("status", "--config", node)
+    assert isinstance(told, dict)
+    assert (told["running"], told["received"], told["unaccounted"]) == (False, 0, 0)
+
+
+def test_a_node_without_database_is_told_with_a_remedy(tmp_path: Path) -> None:
+    path = tmp_path / "ra-daemon.toml"
+    path.write_text("")
+    done = run("status", "--config", path)
+    assert done.exit_code == 5
+    assert done.stdout == ""
+    assert "Hint:" in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_trace_follows_an_image(node: Path, config: Config) -> None:
+    engine = open_engine(config.database_url)
+    made = verdicts.admission("1.2.3.9")
+    verdicts.record(engine, JobQueue(engine), made, Refused(reason=Reason.CAST))
+    engine.dispose()
+    found = read("trace", "1.2.3.9", "--config", node)
+    assert isinstance(found, list)
+    (image,) = found
+    assert image["received"]["sop_instance_uid"] == "1.2.3.9"
+    assert [r["reason_code"] for r in image["refusals"]] == ["cast"]
+    assert [j["state"] for j in image["jobs"]] == ["refused"]
+    words = run("trace", "1.2.3.9", "--config", node)
+    assert "refused: A cast" in words.stdout
+    assert run("trace", "nothing", "--config", node).exit_code == 1
+
+
+def test_jobs_fail_are_listed_and_queued_again(node: Path, config: Config) -> None:
+    engine = open_engine(config.database_url)
+    queue = JobQueue(engine)
+    (job_id,) = verdicts.enqueue(engine, queue)
+    claim = verdicts.claim_one(queue)
+    queue.fail(claim, Failed(code="scorer.crashed", message="died", retriable=False), 3, 0.0)
+    listed = read("jobs", "list", "--state", "failed", "--config", node)
+    assert isinstance(listed, list)
+    assert [(j["job_id"], j["cause"]) for j in listed] == [(job_id, "scorer.crashed")]
+    assert run("jobs", "retry", "--cause", "scorer.crashed", "--config", node).exit_code == 0
+    shown = read("jobs", "show", str(job_id), "--config", node)
+    assert isinstance(shown, dict)
+    assert shown["state"] == "queued"
+    assert run("jobs", "cancel", str(job_id), "--config", node).exit_code == 0
+    assert queue.counts()["cancelled"] == 1
+    engine.dispose()
+    checked = read("db", "check", "--config", node)
+    assert isinstance(checked, dict)
+    assert checked["audit_head"] != "0" * 64
+
+
+def test_query_reads_and_refuses_to_write(node: Path) -> None:
+    assert read("query", "select count(*) as n from v1_results", "--config", node) == [{"n": 0}]
+    done = run("query", "delete from job", "--config", node)
+    assert done.exit_code == 5
+    assert "DELETE is not allowed" in done.stderr
+
+
+def test_query_writes_csv_and_parquet(node: Path, tmp_path: Path) -> None:
+    sql = "select 1 as a, 'x' as b"
+    assert run("query", sql, "--csv", "--config", node).stdout.split() == ["a,b", "1,x"]
+    target = tmp_path / "x.parquet"
+    assert run("query", sql, "--parquet", target, "--config", node).exit_code == 0
+    assert target.read_bytes()[:4] == b"PAR1"
+
+
+def test_config_check_and_show(node: Path) -> None:
+    assert run("config", "check", "--config", node).exit_code == 0
+    shown = read("config", "show", "--config", node)
+    assert isinstance(shown, dict)
+    assert shown["config"]["route"][0]["destinations"] == ["main"]
+    node.write_text("[nod]\n")
+    done = run("config", "check", "--config", node)
+    assert done.exit_code == 3
+    assert "nearest is node" in done.stderr
+
+
+def test_config_show_hides_a_password(node: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RA_DAEMON_STORE__URL", "postgresql://ra:secret@db/ra")
+    done = run("config", "show", "--config", node, "--json")
+    assert "secret" not in done.output
+    assert "RA_DAEMON_STORE__URL" in done.output
+
+
+def test_stop_without_a_node_is_no_fault(node: Path) -> None:
+    assert run("stop", "--config", node).exit_code == 0
+
+
+def test_echo_to_nobody_is_a_peer_error(node: Path) -> None:
+    done = run("echo", "main", "--config", node)
+    assert done.exit_code == 4
+    assert "cannot be reached" in done.stderr
+    unknown = run("echo", "mian", "--config", node)
+    assert unknown.exit_code == 3
+
+
+def test_start_knows_its_parts(node: Path) -> None:
+    assert run("start", "--only", "receive,paint", "--config", node).exit_code == 2
+
+
+def test_doctor_names_a_remedy_for_every_fault(node: Path) -> None:
+    done = run("doctor", "--config", node, "--json")
+    told = json.loads(done.stdout)
+    faults = [c for c in told["checks"] if not c["ok"]]
+    assert done.exit_code == 1
+    assert "peer main" in {c["name"] for c in faults}
+    assert all(c["remedy"] for c in faults)
+    assert {"python", "database", "disk", "port", "plugins"} <= {c["name"] for c in told["checks"]}
+
+
+def test_doctor_sees_a_page_open_to_the_world(node: Path) -> None:
+    node.write_text(node.read_text() + '[web]\nhost = "0.0.0.0"\nallow_remote = true\n')
+    told = json.loads(run("doctor", "--config", node, "--json").stdout)
+    (web,) = [c for c in told["checks"] if c["name"] == "web"]
+    assert not web["ok"]

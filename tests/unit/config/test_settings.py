@@ -1,0 +1,143 @@
+"""The loader: where the file is found, what it says about faults, what the environment may set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ra_daemon import checkpoints, plugins, settings
+from ra_daemon.config import Config
+from ra_daemon.errors import ConfigError
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "ra-daemon.toml"
+    path.write_text(text)
+    return path
+
+
+def faults(folder: Path, text: str, **environ: str) -> str:
+    with pytest.raises(ConfigError) as error:
+        settings.load(write(folder, text), environ=environ)
+    return str(error.value)
+
+
+def test_an_empty_file_gives_the_defaults_with_paths_beside_it(tmp_path: Path) -> None:
+    config = settings.load(write(tmp_path, ""), environ={})
+    assert config.root == tmp_path.resolve() / "data"
+    assert config.node == Config().node
+
+
+def test_the_named_file_wins_then_the_environment_then_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = write(tmp_path, ""), tmp_path / "other.toml"
+    there.write_text("")
+    monkeypatch.chdir(tmp_path)
+    environ = {"RA_DAEMON_CONFIG": str(there)}
+    assert settings.locate(here, environ) == here
+    assert settings.locate(None, environ) == there
+    assert settings.locate(None, {}) == Path("ra-daemon.toml")
+
+
+def test_a_named_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no configuration file"):
+        settings.load(tmp_path / "none.toml", environ={})
+
+
+def test_no_file_is_an_error_unless_it_is_not_required(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(settings, "SYSTEM", tmp_path / "absent.toml")
+    with pytest.raises(ConfigError) as error:
+        settings.load(None, environ={})
+    assert "ra-daemon init" in error.value.hint
+    assert settings.load(None, environ={}, required=False).node.port == 11112
+
+
+def test_all_faults_at_once_with_key_line_and_nearest(tmp_path: Path) -> None:
+    told = faults(
+        tmp_path,
+        '[node]\nprot = 4\nport = 99999\n[[peer]]\nname = "a"\nae_title = "A"\n'
+        '[[peer]]\nname = "b"\naetitle = "B"\n[wb]\nport = 3\n',
+    )
+    assert "node.prot (line 2): unknown key; the nearest is port" in told
+    assert "node.port (line 3) = 99999: must be less than or equal to 65535" in told
+    assert "peer.2.aetitle (line 9): unknown key; the nearest is ae_title" in told
+    assert "wb (line 10): unknown key; the nearest is web" in told
+    assert "5 faults" in told
+
+
+def test_a_destination_must_be_a_peer_that_takes_results(tmp_path: Path) -> None:
+    peer = '[[peer]]\nname = "main"\nae_title = "P"\n'
+    route = '[[route]]\nname = "r"\ndestinations = ["mian"]\n'
+    assert "destination 'mian' is no peer; the nearest is main" in faults(tmp_path, peer + route)
+    silent = peer + "send = false\n" + route.replace("mian", "main")
+    assert "has send = false" in faults(tmp_path, silent)
+
+
+def test_names_are_unique_and_windows_parse(tmp_path: Path) -> None:
+    twice = '[[peer]]\nname = "a"\nae_title = "A"\n' * 2
+    told = faults(tmp_path, twice + '[schedule]\noff_hours = "at night"\n')
+    assert "'a' is given twice" in told
+    assert "'at night' is no window" in told
+
+
+def test_text_that_is_no_toml_is_told(tmp_path: Path) -> None:
+    assert "is no TOML" in faults(tmp_path, "[node\n")
+
+
+def test_the_environment_overrides_by_the_keys_own_type(tmp_path: Path) -> None:
+    environ = {
+        "RA_DAEMON_NODE__PORT": "104",
+        "RA_DAEMON_NODE__AE_TITLE": "123",
+        "RA_DAEMON_WEB__ENABLED": "false",
+        "RA_DAEMON_SCORING__PLUGINS": '["svdh"]',
+        "RA_DAEMON_SCHEDULE__RETAIN_PIXELS_DAYS": "30",
+        "PATH": "/bin",
+    }
+    config = settings.load(write(tmp_path, "[node]\nport = 1\n"), environ=environ)
+    assert (config.node.port, config.node.ae_title) == (104, "123")
+    assert config.web.enabled is False
+    assert config.scoring.plugins == ("svdh",)
+    assert config.schedule.retain_pixels_days == 30
+
+
+@pytest.mark.parametrize("name", ["RA_DAEMON_NODE__PROT", "RA_DAEMON_PORT", "RA_DAEMON_PEER__NAME"])
+def test_an_unknown_variable_is_an_error(tmp_path: Path, name: str) -> None:
+    assert f"{name}: unknown variable" in faults(tmp_path, "", **{name: "1"})
+
+
+def test_variables_of_other_parts_are_no_keys() -> None:
+    others = {*checkpoints.VARIABLES, plugins.ALLOW_VARIABLE, settings.CONFIG_VARIABLE}
+    assert settings.overrides(dict.fromkeys(others, "1")) == []
+
+
+def test_a_password_comes_from_a_file_never_from_the_configuration(tmp_path: Path) -> None:
+    secret = "postgresql://ra:secret@db/ra"
+    told = faults(tmp_path, f'[store]\nurl = "{secret}"\n')
+    assert "url_file" in told
+    assert "secret" not in told
+    (tmp_path / "url").write_text(secret + "\n")
+    config = settings.load(write(tmp_path, '[store]\nurl_file = "url"\n'), environ={})
+    assert config.database_url == secret
+    by_variable = settings.load(write(tmp_path, ""), environ={"RA_DAEMON_STORE__URL": secret})
+    assert by_variable.database_url == secret
+
+
+def test_a_relative_sqlite_path_is_beside_the_file(tmp_path: Path) -> None:
+    config = settings.load(write(tmp_path, '[store]\nurl = "sqlite:///x.db"\n'), environ={})
+    assert config.database_url == f"sqlite:///{tmp_path.resolve() / 'x.db'}"
+
+
+@given(st.text(max_size=60))
+def test_no_text_breaks_the_loader(text: str) -> None:
+    try:
+        tables = settings._parse(text, None)
+        settings._validated(tables, text, [], Path(), "text")
+    except ConfigError:
+        pass

@@ -1,0 +1,116 @@
+"""Health, metrics, page: what they say, and what they never say."""
+
+from __future__ import annotations
+
+import socket
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from fastapi.testclient import TestClient
+from prometheus_client.parser import text_string_to_metric_families
+
+from ra_daemon.config import Config, Store, Web
+from ra_daemon.domain import Reason, Refused
+from ra_daemon.errors import ConfigError
+from ra_daemon.store.engine import open_engine
+from ra_daemon.store.queue import JobQueue
+from ra_daemon.store.schema import upgrade
+from ra_daemon.web.app import create_app
+from ra_daemon.web.server import WebServer, check_bind
+from tests.support import verdicts
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return Config(store=Store(root=tmp_path, reserve_gb=0), web=Web(port=0))
+
+
+@pytest.fixture
+def engine(config: Config) -> Iterator[sa.Engine]:
+    engine = open_engine(config.database_url)
+    upgrade(engine)
+    yield engine
+    engine.dispose()
+
+
+def test_health_and_readiness(config: Config, engine: sa.Engine) -> None:
+    listening = [True]
+    client = TestClient(create_app(config, engine, ready=lambda: listening[0]))
+    assert client.get("/healthz").status_code == 200
+    assert client.get("/readyz").json() == {
+        "ready": True, "port": True, "database": True, "disk": True,
+    }  # fmt: skip
+    listening[0] = False
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["port"] is False
+
+
+def test_a_full_disk_is_not_ready(config: Config, engine: sa.Engine) -> None:
+    full = config.model_copy(update={"store": Store(root=config.root, reserve_gb=1e9)})
+    assert TestClient(create_app(full, engine)).get("/readyz").json()["disk"] is False
+
+
+def test_metrics_count_and_parse(config: Config, engine: sa.Engine) -> None:
+    queue = JobQueue(engine)
+    verdicts.record(engine, queue, verdicts.admission("1.2.3.1"), Refused(reason=Reason.CAST))
+    text = TestClient(create_app(config, engine)).get("/metrics").text
+    samples = {
+        (s.name, *s.labels.values()): s.value
+        for family in text_string_to_metric_families(text)
+        for s in family.samples
+    }
+    assert samples["ra_objects_received_total",] == 1
+    assert samples["ra_jobs", "refused"] == 1
+    assert samples["ra_refusals", "cast"] == 1
+    assert samples["ra_disk_free_bytes",] > 0
+
+
+def test_nothing_names_a_patient(config: Config, engine: sa.Engine) -> None:
+    made = verdicts.admission("1.2.3.4")
+    assert made.header is not None
+    verdicts.record(engine, JobQueue(engine), made, Refused(reason=Reason.CAST))
+    secrets = {made.header.sop_instance_uid, made.header.patient_id, made.header.accession_number}
+    client = TestClient(create_app(config, engine))
+    for path in ("/", "/metrics", "/readyz", "/api/v1/status", "/api/v1/results"):
+        text = client.get(path).text
+        assert [s for s in secrets if s and len(s) > 3 and s in text] == []
+
+
+def test_the_page_runs_no_script_and_loads_nothing(config: Config, engine: sa.Engine) -> None:
+    answer = TestClient(create_app(config, engine)).get("/")
+    assert answer.status_code == 200
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert "<script" not in answer.text
+    assert "http" not in answer.text
+
+
+def test_the_server_serves_in_a_thread_and_stops(config: Config, engine: sa.Engine) -> None:
+    server = WebServer(config, engine)
+    server.start()
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/healthz", timeout=10) as page:
+            assert page.status == 200
+    finally:
+        server.stop()
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", server.port)) != 0
+
+
+def test_a_taken_port_is_an_os_error(config: Config, engine: sa.Engine) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        there = Web(port=taken.getsockname()[1])
+        with pytest.raises(OSError, match="in use"):
+            WebServer(config.model_copy(update={"web": there}), engine).start()
+
+
+def test_pages_stay_here_unless_the_file_says_so() -> None:
+    check_bind(Config(web=Web(host="127.0.0.1")))
+    check_bind(Config(web=Web(host="0.0.0.0", allow_remote=True)))
+    with pytest.raises(ConfigError, match="beyond this machine"):
+        check_bind(Config(web=Web(host="0.0.0.0")))
