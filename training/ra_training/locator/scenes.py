@@ -14,6 +14,7 @@ from ra_engine.types import Radiograph
 from ra_engine.views import apply, invert
 from ra_training.phantom import (
     KINDS,
+    PHANTOM_VERSION,
     Exposure,
     render_exposure,
     render_nonhand,
@@ -127,7 +128,7 @@ def _job(job: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.float32], 
 def cached_scenes(folder: Path, n: int, seed: int, *, processes: int = 2) -> Scenes:
     """``n`` scenes of a seed, kept in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"scenes-{seed}-{n}.npz"
+    path = folder / f"scenes-{PHANTOM_VERSION}-{seed}-{n}.npz"
     if not path.exists():
         with get_context("spawn").Pool(processes) as pool:
             parts = pool.map(_job, [(seed, i) for i in range(n)], chunksize=16)

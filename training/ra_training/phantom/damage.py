@@ -28,7 +28,8 @@ def marginal(
         end: articular end; inward: unit vector into the bone; width: of the end, mm.
     """
     draw = stream(seed, "erosion", side, site)
-    radial = (abs(inward[1]), inward[0] if inward[1] > 0 else -inward[0])
+    sense = 1.0 if inward[1] > 0 else -1.0
+    radial = (sense * inward[1], -sense * inward[0])  # at right angles to the bone, toward +x
     first = 1.0 if draw.random() < _RADIAL_FIRST else -1.0
     notches: list[Notch] = []
     for index, (part, depth) in enumerate(_BITES[grade]):

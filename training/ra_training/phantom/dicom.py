@@ -83,7 +83,7 @@ def _dataset(
     ds.Modality = sop_class
     ds.Manufacturer = ds.ManufacturerModelName = _DEVICE
     ds.DeviceSerialNumber = "1"
-    ds.SoftwareVersions = "1.0"
+    ds.SoftwareVersions = "1.1"
     ds.SeriesNumber = ds.InstanceNumber = 1
     ds.BodyPartExamined = "HAND"
     ds.ViewPosition = "PA"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ra_engine.prepare import Preprocessing, prepare_hand
 from ra_engine.types import Radiograph
 from ra_engine.views import apply, hand_view, invert
-from ra_training.phantom import SITES, render_exposure, sample_grades, subject_seed
+from ra_training.phantom import PHANTOM_VERSION, SITES, render_exposure, sample_grades, subject_seed
 from ra_training.phantom.grades import Prior
 from ra_training.phantom.streams import stream
 
@@ -105,7 +105,7 @@ def cached_crops(
 ) -> Crops:
     """``make_crops`` kept in ``folder``; the name says what is inside."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"crops-{seed}-{subjects}-{'-'.join(priors)}.npz"
+    path = folder / f"crops-{PHANTOM_VERSION}-{seed}-{subjects}-{'-'.join(priors)}.npz"
     if not path.exists():
         crops = make_crops(subjects, seed, priors, processes=processes)
         temporary = path.with_suffix(".tmp.npz")
