@@ -27,6 +27,8 @@ COMMANDS = {
     "cohort": "Export a cohort: table, statistics, manifest.",
     "config": "Check or show the configuration.",
     "db": "Upgrade or check the database.",
+    "backup": "Copy database, objects and configuration, with hashes.",
+    "restore": "Verify a backup, or put it back into an empty root.",
 }
 
 

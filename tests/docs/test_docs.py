@@ -37,11 +37,9 @@ def test_readme_names_only_commands_that_exist() -> None:
 
     known = set(main.list_commands(None))  # type: ignore[arg-type]
     pages = [REPOSITORY / "README.md", *(DOCS.glob("*.md"))]
-    used = {
-        name
-        for page in pages
-        for name in re.findall(r"^\S*ra-daemon ([a-z]+)", page.read_text(), re.MULTILINE)
-    }
+    texts = [page.read_text() for page in pages]
+    code = [part for text in texts for part in re.findall(r"```.*?```|`[^`]+`", text, re.DOTALL)]
+    used = {n for part in code for n in re.findall(r"(?:^|[\s`/])ra-daemon ([a-z]+)", part)}
     assert used
     assert used <= known
 
