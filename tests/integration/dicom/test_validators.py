@@ -1,0 +1,106 @@
+"""Every object we write passes both validators, whatever the source's header looks like."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+
+from ra_daemon.dicom.report_input import ReportInput
+from ra_daemon.domain import Reason, Refused, Scored
+from ra_daemon.steps.compose import datasets, encoded
+from tests.support import dicom_sources, scored
+from tests.support.validators import dciodvfy_errors, pixelmed_errors
+
+pytestmark = pytest.mark.peer
+WHEN = datetime(2026, 11, 1, 12, 30, 15, tzinfo=UTC)
+
+
+def given(path: Path, *, result: Scored | None = None, refused: Refused | None = None) -> ReportInput:
+    return ReportInput(
+        sources=(path,), source_digests=("aa",), created_at=WHEN, pipeline_digest="pp",
+        scored=result, refused=refused,
+    )  # fmt: skip
+
+
+def written(made: ReportInput, folder: Path, stem: str) -> dict[str, Path]:
+    paths = {}
+    for kind, dataset in datasets(made):
+        paths[kind] = folder / f"{stem}.{kind}.dcm"
+        paths[kind].write_bytes(encoded(dataset))
+    return paths
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return dicom_sources.clean(tmp_path_factory.mktemp("base") / "base.dcm")
+
+
+@pytest.fixture(scope="module")
+def matrix(base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Path]]:
+    """Report and capture of every dirty source, by fault."""
+    folder = tmp_path_factory.mktemp("matrix")
+    made = {}
+    for name, dirt in dicom_sources.MATRIX.items():
+        source = dicom_sources.dirty(folder / f"{name}.dcm", base, dirt)
+        made[name] = written(given(source, result=scored.both_hands()), folder, name)
+    cr = dicom_sources.clean(folder / "cr.dcm", hands="left", sop_class="CR")
+    made["one-hand"] = written(given(cr, result=scored.left_hand()), folder, "one")
+    refused = Refused(reason=Reason.OPEN_PHYSES)
+    made["refusal"] = written(given(base, refused=refused), folder, "refused")
+    return made
+
+
+def test_dciodvfy_finds_no_error(matrix: dict[str, dict[str, Path]]) -> None:
+    faults = {
+        f"{name}/{kind}": errors
+        for name, objects in matrix.items()
+        for kind, path in objects.items()
+        if (errors := dciodvfy_errors(path))
+    }
+    assert faults == {}
+
+
+@pytest.mark.timeout(600)
+def test_pixelmed_finds_no_error(matrix: dict[str, dict[str, Path]]) -> None:
+    reports = [p for objects in matrix.values() for kind, p in objects.items() if kind != "capture"]
+    assert len(reports) == len(dicom_sources.MATRIX) + 2
+    assert {n: e for n, e in pixelmed_errors(reports).items() if e} == {}
+
+
+def test_names_in_other_scripts_survive(matrix: dict[str, dict[str, Path]]) -> None:
+    report = dcmread(matrix["cyrillic"]["sr"])
+    assert report.SpecificCharacterSet == "ISO_IR 192"
+    assert str(report.PatientName) == "Иванов^Иван"
+    assert "山田" in str(dcmread(matrix["japanese"]["sr"]).PatientName)
+    assert str(dcmread(matrix["greek"]["capture"]).PatientName).startswith("Παπαδ")
+
+
+def test_same_input_same_bytes(base: Path) -> None:
+    made = given(base, result=scored.both_hands())
+    first = [encoded(d) for _, d in datasets(made)]
+    assert first == [encoded(d) for _, d in datasets(made)]
+
+
+def test_objects_belong_to_the_study_and_say_what_they_are(
+    base: Path, matrix: dict[str, dict[str, Path]]
+) -> None:
+    source = dcmread(base)
+    for kind in ("sr", "capture"):
+        ds = dcmread(matrix["no-StudyID"][kind])
+        assert ds.StudyInstanceUID == source.StudyInstanceUID
+        assert ds.SeriesInstanceUID != source.SeriesInstanceUID
+        assert "DEMONSTRATION" in ds.SeriesDescription
+    report = dcmread(matrix["no-StudyID"]["sr"])
+    assert (report.VerificationFlag, report.PreliminaryFlag) == ("UNVERIFIED", "PRELIMINARY")
+    text = str(report)
+    assert "not normal" in text
+    assert "Rheumatoid arthritis" not in text
+
+
+def test_one_hand_never_carries_the_code_of_both(matrix: dict[str, dict[str, Path]]) -> None:
+    text = str(dcmread(matrix["one-hand"]["sr"]))
+    assert "RA0002" in text
+    assert "RA0001" not in text
