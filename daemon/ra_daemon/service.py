@@ -50,7 +50,7 @@ class Node:
         self._lock = _single(config.root)
         self._engine = _database(config)
         self._queue = JobQueue(self._engine)
-        self._outbox = Outbox(self._engine)
+        self._outbox = Outbox(self._engine, config.root)
         self._receivers = Receivers(config)
         self._loops: list[Loop] = []
         self._dispatchers: list[Dispatcher] = []
@@ -58,6 +58,7 @@ class Node:
         self._web: object | None = None
         self._stop = threading.Event()
         self._digest_of = cache(self._pipeline)
+        self._demonstration = score.is_demonstration(config)
 
     def run(self) -> int:
         """Serve until told to stop; 0 after a clean drain."""
@@ -156,7 +157,14 @@ class Node:
         if route.name == "gone":
             outcome = Refused(reason=Reason.NO_ROUTE)
         state = record.record(
-            self._engine, self._queue, self._store, self._config, claim, route, outcome
+            self._engine,
+            self._queue,
+            self._store,
+            self._config,
+            claim,
+            route,
+            outcome,
+            demonstration=self._demonstration,
         )
         reason = {"reason": outcome.reason.value} if isinstance(outcome, Refused) else {}
         _log.info(f"job.{state}", job=claim.job_id, engine=engine, attempt=claim.attempt, **reason)
@@ -178,6 +186,8 @@ class Node:
 
     def _deliverer(self, peer: Peer) -> Callable[[], bool]:
         def step() -> bool:
+            if not demonstration_allowed(peer):
+                self._outbox.park_demonstrations(peer.name)
             due = self._outbox.claim_due(_SEND_BATCH, [peer.name])
             for item, outcome in deliver.deliver(self._config, peer, due):
                 delay = deliver.retry_delay_s(self._config, item.attempt)

@@ -8,17 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ra_daemon import checkpoints
 from ra_daemon.config import Config, Peer
 from ra_daemon.dicom import scu
-from ra_daemon.domain import Delivered, Delivery, DeliveryOutcome
+from ra_daemon.domain import Delivered, Delivery, DeliveryOutcome, Postponed
 
 
 def deliver(
     config: Config, peer: Peer, deliveries: Sequence[Delivery]
 ) -> Iterator[tuple[Delivery, DeliveryOutcome]]:
     """Send a batch over one association; yield every delivery with its outcome."""
+    open_ones = {d.delivery_id: d for d in deliveries}
+    try:
+        for delivery, outcome in _attempt(config, peer, deliveries):
+            del open_ones[delivery.delivery_id]
+            yield delivery, outcome
+    except (OSError, ValueError, RuntimeError) as error:
+        # A file that is gone or a fault of the library: nothing stays in mid-send.
+        for delivery in open_ones.values():
+            yield delivery, Postponed(cause=f"{type(error).__name__} while sending.")
+
+
+def _attempt(
+    config: Config, peer: Peer, deliveries: Sequence[Delivery]
+) -> Iterator[tuple[Delivery, DeliveryOutcome]]:
     due: list[Delivery] = []
     for delivery in deliveries:
+        checkpoints.hit("deliver")
         if delivery.was_sending and _already_there(config, peer, delivery):
             yield delivery, Delivered(status=0, already_there=True)
         else:

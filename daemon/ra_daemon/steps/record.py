@@ -31,8 +31,13 @@ def record(
     claim: Claim,
     route: Route,
     outcome: Outcome,
+    *,
+    demonstration: bool = False,
 ) -> str:
     """Settle a claim; return the state its job is in then.
+
+    Args:
+        demonstration: whether the gate's model is one; marks a refusal, scores carry their own.
 
     Raises:
         LeaseLostError: another worker holds the job now; nothing is written.
@@ -57,5 +62,6 @@ def record(
         refusal_report=route.refusals
         and isinstance(outcome, Refused)
         and outcome.reason in POPULATION_REASONS,
+        demonstration=demonstration,
     )
     return "refused" if isinstance(outcome, Refused) else "scored"

@@ -120,6 +120,16 @@ def pipeline_digest(config: Config, scorers: Sequence[str], gate_version: str) -
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
+def is_demonstration(config: Config) -> bool:
+    """Whether the configured bundle is a demonstration.
+
+    Raises:
+        BundleError: it cannot be trusted.
+    """
+    bundle = load_bundle(plugins.bundle_path(config.scoring.bundle, config.root))
+    return bundle.manifest.intended_use == "demonstration"
+
+
 def with_sides(
     views: Sequence[HandView], side: Side, source: str, *, conflict: bool
 ) -> tuple[HandView, ...]:
