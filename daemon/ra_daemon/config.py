@@ -33,7 +33,7 @@ class Node(Section):
     """Our DICOM node."""
 
     ae_title: AeTitle = "RA_DAEMON"
-    host: str = "0.0.0.0"  # noqa: S104 - a DICOM node listens; the allow-list guards it
+    host: str = "0.0.0.0"
     port: int = Field(default=11112, ge=0, le=65535)
     receivers: int = Field(default=1, ge=1, le=16, description="Receiver processes on one port.")
     max_associations: int = Field(default=64, ge=1, le=1000)
