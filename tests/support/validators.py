@@ -19,7 +19,9 @@ _JAVA = (
 def dciodvfy_errors(path: Path) -> list[str]:
     """Lines of dciodvfy that begin with Error; its exit code says nothing."""
     require_tool("dciodvfy", "dicom3tools")
-    run = subprocess.run(["dciodvfy", "-new", str(path)], capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        ["dciodvfy", "-new", str(path)], capture_output=True, text=True, check=False
+    )
     lines = (run.stdout + run.stderr).splitlines()
     assert lines, "dciodvfy said nothing: it did not run"
     return [line for line in lines if line.startswith("Error")]

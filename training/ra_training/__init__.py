@@ -1,0 +1,1 @@
+"""Training: generated images, recipes, networks, calibration, export."""

@@ -45,7 +45,9 @@ def score_graph(runs: Path, table: dict[str, Any], path: Path) -> dict[str, Any]
         nets.append(member.net)
         columns.append(member.predict(held)[0].astype(np.float64))
     weights = calibrate.stack(np.stack(columns, 1), held.totals.astype(np.float64))
-    export(ScoreGraph(nets, weights, 0.0), (SCORE_SPEC.rows, SCORE_SPEC.columns), SCORE_OUTPUTS, path)
+    export(
+        ScoreGraph(nets, weights, 0.0), (SCORE_SPEC.rows, SCORE_SPEC.columns), SCORE_OUTPUTS, path
+    )
     return {"weights": weights}
 
 
@@ -54,7 +56,12 @@ def locator_graph(runs: Path, table: dict[str, Any], folder: Path) -> dict[str, 
     net = LocatorNet()
     net.load_state_dict(load_file(runs / f"locator-{table['steps']}" / "last.safetensors"))
     net.eval()
-    export(LocatorGraph(net), (LOCATOR_SPEC.rows, LOCATOR_SPEC.columns), LOCATOR_OUTPUTS, folder / "graph.onnx")
+    export(
+        LocatorGraph(net),
+        (LOCATOR_SPEC.rows, LOCATOR_SPEC.columns),
+        LOCATOR_OUTPUTS,
+        folder / "graph.onnx",
+    )
     held = cached_scenes(runs, table["held_scenes"], table["held_seed"])
     with torch.no_grad():
         found = embeddings(net, held)
@@ -62,11 +69,15 @@ def locator_graph(runs: Path, table: dict[str, Any], folder: Path) -> dict[str, 
     features = found["embedding"][hands].astype(np.float64)
     fit, rest = features[::2], features[1::2]
     mean = fit.mean(0)
-    covariance = np.cov(fit.T) + 0.05 * np.eye(fit.shape[1]) * float(np.trace(np.cov(fit.T)) / 64 + 1e-6)
+    covariance = np.cov(fit.T) + 0.05 * np.eye(fit.shape[1]) * float(
+        np.trace(np.cov(fit.T)) / 64 + 1e-6
+    )
     precision = np.linalg.inv(covariance)
     gap = rest - mean
     distance = np.sqrt(np.einsum("ni,ij,nj->n", gap, precision, gap))
-    np.savez(folder / "stats.npz", mean=mean.astype(np.float32), precision=precision.astype(np.float32))
+    np.savez(
+        folder / "stats.npz", mean=mean.astype(np.float32), precision=precision.astype(np.float32)
+    )
     guessed = found["kind"].argmax(1)
     return {
         "distance": float(np.quantile(distance, 0.998) * 1.15),
@@ -115,9 +126,12 @@ def score_manifest(
     text += preprocessing_table(SCORE_SPEC)
     text += f'\n[score]\nscale_max = 140.0\nmembers = {json.dumps(members)}\nrubric = "{RUBRIC}"\n'
     for name, table in (("hand", hand), ("both", both)):
-        text += f"\n[score.{name}]\n" + "".join(f"{k} = {json.dumps(v)}\n" for k, v in table.items())
+        text += f"\n[score.{name}]\n" + "".join(
+            f"{k} = {json.dumps(v)}\n" for k, v in table.items()
+        )
     text += "\n[severity]\n"
-    text += f"edges_hand = {json.dumps(list(EDGES_HAND))}\nedges_both = {json.dumps(list(EDGES_BOTH))}\n"
+    text += f"edges_hand = {json.dumps(list(EDGES_HAND))}\n"
+    text += f"edges_both = {json.dumps(list(EDGES_BOTH))}\n"
     text += "".join(f"{k} = {json.dumps(v)}\n" for k, v in bands.items())
     text += 'reference = "generated clinic cohort (phantom)"\n'
     text += f"\n[cam]\nthreshold = {cam[0]}\nfull_scale = {cam[1]}\n"
@@ -136,9 +150,8 @@ def locator_manifest(version: str, distance: float, data: str, metrics: dict[str
 
 def provenance(what: str, table: dict[str, Any]) -> str:
     """One line that says what images the weights come from."""
-    return f"generated radiographs {PHANTOM_VERSION}; {what}; recipe {json.dumps(table, sort_keys=True)}".replace(
-        '"', "'"
-    )
+    words = json.dumps(table, sort_keys=True).replace('"', "'")
+    return f"generated radiographs {PHANTOM_VERSION}; {what}; recipe {words}"
 
 
 def seal(folder: Path, manifest: str, card: str) -> str:

@@ -35,7 +35,11 @@ def network() -> nn.Module:
     layers: list[nn.Module] = []
     width = 1
     for out in (16, 24, 32, 48, 64, 96):
-        layers += [nn.Conv2d(width, out, 3, 2 if width < 64 else 1, 1), nn.BatchNorm2d(out), nn.ReLU()]
+        layers += [
+            nn.Conv2d(width, out, 3, 2 if width < 64 else 1, 1),
+            nn.BatchNorm2d(out),
+            nn.ReLU(),
+        ]
         width = out
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 1))
 

@@ -70,7 +70,7 @@ def locator_card(version: str, recipe: dict[str, Any], figures: dict[str, float]
 
 {_HONEST.format(version=PHANTOM_VERSION)}
 ## What it does
-Finds hands and 21 landmarks of each in a whole image (256 x 256, padded), and tells whole hands from
+Finds hands and 21 landmarks of each in a whole image (256 x 256, padded); tells whole hands from
 wrists, partial hands and other images. Trained on {recipe["locator"]["scenes"]} generated scenes
 (seed {recipe["locator"]["seed"]}).
 

@@ -89,7 +89,9 @@ def _chunk(job: tuple[Path, Path, int, int, int, Prior]) -> list[tuple[object, .
         views = find(finder, radiograph)
         if len(views) != 2:
             hole = np.full(2, np.nan)
-            rows.append((truth, hole, np.full((2, 2), np.nan), np.full((2, 6), np.nan), hole, len(views)))
+            rows.append(
+                (truth, hole, np.full((2, 2), np.nan), np.full((2, 6), np.nan), hole, len(views))
+            )
             continue
         tensor = np.stack([prepare_hand(radiograph, v, SCORE_SPEC) for v in views])
         out = scorer.run(tensor)

@@ -72,7 +72,9 @@ def draw(radiograph: Radiograph, scored: Scored, *, demonstration: bool) -> Pict
         view = scored.views[heatmap.view]
         evidence |= _lay(overlay, heatmap, view, scale)
     panel = np.concatenate([plain, np.zeros((plain.shape[0], 6, 3), np.uint8), overlay], axis=1)
-    canvas = np.zeros((panel.shape[0] + _HEAD + _FOOT, max(panel.shape[1] + _BAR, 640), 3), np.uint8)
+    canvas = np.zeros(
+        (panel.shape[0] + _HEAD + _FOOT, max(panel.shape[1] + _BAR, 640), 3), np.uint8
+    )
     canvas[_HEAD : _HEAD + panel.shape[0], : panel.shape[1]] = panel
     full = maps[0].full_scale if maps else 1.0
     threshold = maps[0].threshold if maps else 0.0

@@ -7,7 +7,6 @@ series and instance UIDs and the patient id stay as they came.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,10 @@ DEMONSTRATION = "DEMONSTRATION MODEL, trained on generated images, not for clini
 NOT_DIAGNOSTIC = "NOT FOR DIAGNOSTIC USE"
 
 _EMPTY = (
-    "PatientName PatientID PatientBirthDate PatientSex AccessionNumber StudyID StudyDate "
-    "StudyTime ReferringPhysicianName Manufacturer PatientOrientation SeriesNumber InstanceNumber"
-).split()
+    "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID",
+    "StudyDate", "StudyTime", "ReferringPhysicianName", "Manufacturer", "PatientOrientation",
+    "SeriesNumber", "InstanceNumber",
+)  # fmt: skip
 _DATE, _TIME = r"(\d{8})?", r"(\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?)?"
 _FORMS = {"DA": _DATE, "TM": _TIME, "UI": r"[0-9.]{0,64}", "AS": r"(\d{3}[DWMY])?"}
 _LENGTH = {"SH": 16, "LO": 64, "CS": 16}
@@ -52,14 +52,7 @@ def _decode(ds: Dataset) -> None:
     except Exception:  # noqa: BLE001 - unknown character sets raise many kinds
         for element in list(ds):
             if element.VR in ("PN", "LO", "SH", "ST", "LT", "UT", "UC"):
-                _quietly(lambda e=element: ds.__delitem__(e.tag))
-
-
-def _quietly(action: Callable[[], object]) -> None:
-    try:
-        action()
-    except Exception:  # noqa: BLE001 - blanking must not fail on what it blanks
-        return
+                del ds[element.tag]
 
 
 def _mend(ds: Dataset, keyword: str) -> None:
@@ -73,9 +66,9 @@ def _mend(ds: Dataset, keyword: str) -> None:
     if value is None or element.VR == "SQ" or hasattr(value, "append"):
         return
     text = str(value)
-    if element.VR in _FORMS and not re.fullmatch(_FORMS[element.VR], text.strip()):
-        setattr(ds, keyword, None)
-    elif element.VR in ("DA", "TM") and not _real(element.VR, text.strip()):
+    form = _FORMS.get(element.VR)
+    broken = form is not None and not re.fullmatch(form, text.strip())
+    if broken or (element.VR in ("DA", "TM") and not _real(element.VR, text.strip())):
         setattr(ds, keyword, None)
     elif element.VR == "PN" and ("\\" in text or any(len(g) > 64 for g in text.split("="))):
         setattr(ds, keyword, text.replace("\\", " ")[:64])

@@ -54,7 +54,7 @@ def compose_report(given: ReportInput) -> Dataset:
         imaging_measurements=content,
         title=codes.REPORT_TITLE,
         language_of_content_item_and_descendants=LanguageOfContentItemAndDescendants(codes.ENGLISH),
-        referenced_images=sources,
+        referenced_images=sources if all(_describable(s) for s in sources) else None,
     )
     kind = "refusal" if given.refused is not None else "sr"
     first = sources[0]
@@ -94,6 +94,13 @@ def _observer(given: ReportInput) -> ObservationContext:
             observer_type=codes.dcm("121007", "Device"), observer_identifying_attributes=device
         )
     )
+
+
+def _describable(source: Dataset) -> bool:
+    """Whether the image library (optional, TID 1600) can describe it: it needs an orientation."""
+    orientation = source.get("PatientOrientation")
+    spacing = source.get("ImagerPixelSpacing") or source.get("PixelSpacing")
+    return bool(orientation) and len(orientation) == 2 and bool(spacing)
 
 
 class _Groups:
@@ -145,9 +152,7 @@ class _Groups:
             for code, limit in (("RA0211", value.interval.low), ("RA0212", value.interval.high)):
                 numbers.append(self._number(codes.own(code), limit, codes.own(code)))
         if value.spread is not None:
-            numbers.append(
-                self._number(codes.own("RA0213"), value.spread, codes.own("RA0213"))
-            )
+            numbers.append(self._number(codes.own("RA0213"), value.spread, codes.own("RA0213")))
         said: list[QualitativeEvaluation] = []
         if not member:
             said.append(_statement("RA-S1", ZERO_STATEMENT))

@@ -48,9 +48,7 @@ class ReportInput:
     def demonstration(self) -> bool:
         """Whether any model in it is a demonstration."""
         found = self.scored.findings if self.scored else ()
-        return any(
-            f.model.demonstration for f in found if isinstance(f, (Measurement, Heatmap))
-        )
+        return any(f.model.demonstration for f in found if isinstance(f, (Measurement, Heatmap)))
 
     def uid_parts(self, kind: str) -> tuple[str, ...]:
         """What the UID of an object of ``kind`` derives from."""

@@ -112,9 +112,10 @@ def find_instance(config: Config, peer: Peer, study_uid: str, sop_uid: str) -> b
                 found = found or str(answer.get("SOPInstanceUID", "")) == sop_uid
             elif status.Status != 0:
                 return None
-        return found
     except (ValueError, RuntimeError):
         return None
+    else:
+        return found
     finally:
         if association.is_established:
             association.release()

@@ -98,5 +98,5 @@ def _sr_class(config: Config, destinations: Sequence[str]) -> SrClass:
     wanted = {p.sr_class for p in config.peer if p.name in destinations}
     for name in ("enhanced", "comprehensive"):
         if name in wanted:
-            return name  # type: ignore[return-value]
+            return name
     return "comprehensive3d"

@@ -29,11 +29,48 @@ SECONDARY_CAPTURES = frozenset(
 )
 
 OTHER_BODY_PARTS = frozenset(
-    "ABDOMEN ANKLE BREAST CALCANEUS CHEST CLAVICLE COCCYX CSPINE ELBOW FEMUR FOOT HEAD HEART HIP "
-    "HUMERUS JAW KNEE LEG LSPINE LUNG MANDIBLE MAXILLA NECK NOSE ORBIT PATELLA PELVIS RIB RIBS "
-    "SACRUM SCAPULA SHOULDER SKULL SPINE STERNUM TIBIA TOE TSPINE".split()
+    (
+        "ABDOMEN",
+        "ANKLE",
+        "BREAST",
+        "CALCANEUS",
+        "CHEST",
+        "CLAVICLE",
+        "COCCYX",
+        "CSPINE",
+        "ELBOW",
+        "FEMUR",
+        "FOOT",
+        "HEAD",
+        "HEART",
+        "HIP",
+        "HUMERUS",
+        "JAW",
+        "KNEE",
+        "LEG",
+        "LSPINE",
+        "LUNG",
+        "MANDIBLE",
+        "MAXILLA",
+        "NECK",
+        "NOSE",
+        "ORBIT",
+        "PATELLA",
+        "PELVIS",
+        "RIB",
+        "RIBS",
+        "SACRUM",
+        "SCAPULA",
+        "SHOULDER",
+        "SKULL",
+        "SPINE",
+        "STERNUM",
+        "TIBIA",
+        "TOE",
+        "TSPINE",
+    )
 )
-WRONG_VIEWS = frozenset("LL RL LLD RLD LLO RLO LATERAL OBLIQUE".split())
+WRONG_VIEWS = frozenset(["LL", "RL", "LLD", "RLD", "LLO", "RLO", "LATERAL", "OBLIQUE"])
 
 MIN_SIDE_PX = 160
 MIN_HAND_PX = 40.0  # wrist to third MCP; below it a joint space is under a pixel

@@ -103,7 +103,7 @@ def chosen_scorers(known: Mapping[str, Scorer], names: Sequence[str]) -> list[Sc
 
 
 def pipeline_digest(config: Config, scorers: Sequence[str], gate_version: str) -> str:
-    """sha256 over everything that decides a result but the engine: one input, one pipeline, one result.
+    """sha256 over everything that decides a result but the engine.
 
     Raises:
         BundleError: a bundle cannot be trusted.

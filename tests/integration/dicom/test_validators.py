@@ -18,7 +18,9 @@ pytestmark = pytest.mark.peer
 WHEN = datetime(2026, 11, 1, 12, 30, 15, tzinfo=UTC)
 
 
-def given(path: Path, *, result: Scored | None = None, refused: Refused | None = None) -> ReportInput:
+def given(
+    path: Path, *, result: Scored | None = None, refused: Refused | None = None
+) -> ReportInput:
     return ReportInput(
         sources=(path,), source_digests=("aa",), created_at=WHEN, pipeline_digest="pp",
         scored=result, refused=refused,

@@ -1,4 +1,4 @@
-"""Marker names in every patient field: none of them in logs, metrics or exceptions of a full run."""
+"""Marker names in every patient field: none in logs, metrics or exceptions of a full run."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def maps(landmarks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     points = torch.cat([at, at[:, :, 10:11]], 2)  # channel 21: the hand's centre, its third knuckle
     gx = torch.exp(-0.5 * ((cell - points[..., 0:1]) / _SIGMA) ** 2)
     gy = torch.exp(-0.5 * ((cell - points[..., 1:2]) / _SIGMA) ** 2)
-    heat = torch.nan_to_num((gy[..., :, None] * gx[..., None, :])).amax(1)
+    heat = torch.nan_to_num(gy[..., :, None] * gx[..., None, :]).amax(1)
     offset = torch.zeros(b, 42, CELLS, CELLS)
     weight = torch.zeros(b, 1, CELLS, CELLS)
     for i, h in torch.nonzero(~torch.isnan(landmarks[:, :, 0, 0])).tolist():

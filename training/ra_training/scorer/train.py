@@ -21,7 +21,7 @@ _SIGMA = 0.85  # cells of the density grid
 
 
 def targets(crops: Crops) -> NDArray[np.float32]:
-    """(n, 24, 18): every grade spread around its joint; sums to the total where joints are inside."""
+    """(n, 24, 18): every grade spread around its joint; it sums to the total."""
     rows, columns = GRID
     y = (np.arange(rows) + 0.5)[None, :]
     x = (np.arange(columns) + 0.5)[None, :]
@@ -70,6 +70,11 @@ class Member:
         )
         self.step = 0
         folder.mkdir(parents=True, exist_ok=True)
+
+    def start_from(self, weights: Path) -> None:
+        """Take the weights of an earlier run; its optimiser stays behind."""
+        state = load_file(weights)
+        self.net.load_state_dict({k: v for k, v in state.items() if not k.startswith("optimiser.")})
 
     def fit(self, crops: Crops, *, batch: int, minutes: float, log_every: int = 50) -> None:
         """Train to the end of the schedule or of the time; resumes from a checkpoint.

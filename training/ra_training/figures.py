@@ -1,0 +1,83 @@
+"""From cohorts to what a bundle states: calibration tables, and figures on held-out images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ra_training import assemble, calibrate, evaluate
+from ra_training.cohorts import run
+from ra_training.scorer.bands import BANDS, EDGES_BOTH, band
+
+HAND_MAX, BOTH_MAX = 140.0, 280.0
+
+
+def calibration(recipe: dict[str, Any], runs: Path, out: Path) -> dict[str, Any]:
+    """Write both graphs under ``out`` and fit intervals, bands and the heatmap's scale."""
+    for name in ("demo", "locator"):
+        (out / name).mkdir(parents=True, exist_ok=True)
+    found = assemble.locator_graph(runs, recipe["locator"], out / "locator")
+    graph = out / "demo" / "graph.onnx"
+    fitted = assemble.score_graph(runs, recipe["scorer"], graph)
+    table = recipe["calibrate"]
+    locator = out / "locator" / "graph.onnx"
+    cohort = run(locator, graph, table["images"], table["seed"], table["prior"])
+    whole = cohort.complete
+    score = np.clip(cohort.score[whole], 0, HAND_MAX)
+    truth = cohort.truth[whole]
+    total, total_truth = score.sum(1), truth.sum(1)
+    peak = cohort.cam_peak[whole].ravel()
+    healthy = peak[truth.ravel() == 0]
+    return {
+        "locator": found,
+        "weights": fitted["weights"],
+        "hand": calibrate.intervals(score.ravel(), truth.ravel()),
+        "both": calibrate.intervals(total, total_truth),
+        "bands": calibrate.bands_of_two(total, cohort.logits[whole].sum(1), total_truth),
+        # Below what nine in ten healthy hands stay, a map is no evidence; 2 in 100 pass the scale.
+        "cam": [
+            round(float(np.quantile(healthy, 0.9)), 3),
+            round(float(np.quantile(peak, 0.98)), 2),
+        ],
+    }
+
+
+def measured(recipe: dict[str, Any], out: Path, both: dict[str, Any]) -> dict[str, Any]:
+    """Figures of the graphs under ``out`` on the recipe's test images, and the small baseline."""
+    from ra_training import baseline
+
+    table = recipe["evaluate"]
+    locator, graph = (out / n / "graph.onnx" for n in ("locator", "demo"))
+    cohort = run(locator, graph, table["images"], table["seed"], table["prior"])
+    whole = cohort.complete
+    predicted = np.clip(cohort.score[whole], 0, HAND_MAX).sum(1)
+    truth = cohort.truth[whole].sum(1)
+    covered = calibrate.covered(both, predicted, truth)
+    upper, low, high = (np.asarray(both[k]) for k in ("upper", "low", "high"))
+    group = np.searchsorted(upper, predicted, side="left")
+    limits = np.minimum(BOTH_MAX, predicted + high[group]) - np.maximum(0, predicted - low[group])
+    train = baseline.images(table["baseline_train"], table["baseline_seed"], table["prior"])
+    test = baseline.images(table["images"], table["seed"], table["prior"])
+    small = baseline.fit_predict(train, test[0], epochs=table["baseline_epochs"])
+    return {
+        "n": int(whole.sum()),
+        "asked": table["images"],
+        "pcc": evaluate.pcc(predicted, truth),
+        "rmse": evaluate.rmse(predicted, truth),
+        "mae": float(np.abs(predicted - truth).mean()),
+        "bias": float((predicted - truth).mean()),
+        "qwk": evaluate.quadratic_kappa(
+            band(np.rint(predicted).astype(np.float32), EDGES_BOTH),
+            band(truth.astype(np.float32), EDGES_BOTH),
+            BANDS,
+        ),
+        "coverage": float(covered.mean()),
+        "coverage_by_band": [
+            float(covered[group == g].mean()) for g in range(len(upper)) if (group == g).any()
+        ],
+        "width": float(limits.mean()),
+        "by_score_band": evaluate.by_score_band(predicted, truth),
+        "baseline_pcc": evaluate.pcc(small, test[1].astype(np.float64)),
+    }
