@@ -12,9 +12,7 @@ import click
 @click.argument("what", type=click.Choice(["scorer", "fine", "locator"]))
 @click.option("--recipe", required=True, type=click.Path(path_type=Path, exists=True))
 @click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False))
-@click.option(
-    "--warm", type=click.Path(path_type=Path, exists=True), help="First stage of FINE."
-)
+@click.option("--warm", type=click.Path(path_type=Path, exists=True), help="First stage of FINE.")
 @click.option("--minutes", default=120.0, help="Time limit of each network.")
 @click.option("--threads", default=2, help="Compute threads.")
 def command(
