@@ -30,7 +30,9 @@ non-negative least squares on held-out hands. The density is the heatmap. An ord
 damage bands; zero is a band of its own.
 
 ## Data
-Training: {recipe["scorer"]["subjects"]} generated subjects (seed {recipe["scorer"]["seed"]}).
+Training: {recipe["scorer"]["subjects"]} generated subjects (seed {recipe["scorer"]["seed"]},
+generator 1.0), then {recipe["fine"]["subjects"]} (seed {recipe["fine"]["seed"]}, generator
+{PHANTOM_VERSION}).
 Calibration: {recipe["calibrate"]["images"]} two-hand images (seed {recipe["calibrate"]["seed"]}).
 Test: {recipe["evaluate"]["images"]} two-hand images (seed {recipe["evaluate"]["seed"]}), clinic
 prior, end to end through the locator; seeds never trained or calibrated on.
@@ -55,6 +57,7 @@ prior, end to end through the locator; seeds never trained or calibrated on.
 
 The small baseline is a six-convolution network of 0.17 M parameters on whole 256 x 320 images,
 {recipe["evaluate"]["baseline_train"]} images, {recipe["evaluate"]["baseline_epochs"]} epochs.
+That it comes this far says how easy these images are: read every figure above beside it.
 
 ## Limits
 Adults, both hands or one, postero-anterior. Not for feet, children, casts or prostheses. A joint
