@@ -1,0 +1,67 @@
+"""The shipped graphs keep the promises that scorers rely on; export keeps the network's numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ra_engine.backends.onnxruntime import OnnxRuntimeBackend
+from ra_engine.bundle import load_bundle
+from tests.support.paths import REPOSITORY
+
+BUNDLES = REPOSITORY / "plugins" / "ra_plugins" / "bundles"
+
+
+def _hands(n: int) -> np.ndarray:
+    return np.random.default_rng(7).normal(0, 1, (n, 1, 384, 288)).astype(np.float32)
+
+
+def test_map_sums_to_the_score_up_to_a_constant() -> None:
+    session = OnnxRuntimeBackend().load(BUNDLES / "demo" / "graph.onnx", threads=1)
+    out = session.run(_hands(4))
+    rest = out["score"] - out["cam"].sum((1, 2))
+    assert np.ptp(rest) < 1e-3
+
+
+def test_batch_gives_what_single_images_give() -> None:
+    session = OnnxRuntimeBackend().load(BUNDLES / "demo" / "graph.onnx", threads=1)
+    hands = _hands(3)
+    together = session.run(hands)["score"]
+    alone = np.concatenate([session.run(hands[i : i + 1])["score"] for i in range(3)])
+    np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-4)
+
+
+def test_cumulative_logits_never_rise() -> None:
+    session = OnnxRuntimeBackend().load(BUNDLES / "demo" / "graph.onnx", threads=1)
+    logits = session.run(_hands(4))["class_logits"]
+    assert logits.shape == (4, 6)
+    assert np.all(np.diff(logits, axis=1) <= 1e-4)
+
+
+def test_bundles_are_small_demonstrations() -> None:
+    for name in ("demo", "locator"):
+        bundle = load_bundle(BUNDLES / name)
+        assert bundle.manifest.intended_use == "demonstration"
+        assert "not for clinical use" in (bundle.path / "card.md").read_text(encoding="utf-8")
+    assert sum(f.stat().st_size for f in BUNDLES.rglob("*") if f.is_file()) < 12_000_000
+
+
+@pytest.mark.parametrize("trunk", ["residual", "plain", "mobile"])
+def test_export_keeps_the_numbers(trunk: str, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason="torch is absent: pip install ra-daemon[train]")
+    pytest.importorskip("onnxscript", reason="onnxscript is absent: pip install ra-daemon[train]")
+    from ra_training.graphs import ScoreGraph, export
+    from ra_training.nets import DensityNet
+
+    torch.manual_seed(1)
+    module = ScoreGraph([DensityNet(trunk, 7), DensityNet("plain", 7)], [0.6, 0.4], 0.0).eval()
+    names = ["members", "score", "class_logits", "cam"]
+    export(module, (384, 288), names, tmp_path / "graph.onnx")
+    hands = _hands(3)
+    out = OnnxRuntimeBackend().load(tmp_path / "graph.onnx", threads=1).run(hands)
+    with torch.no_grad():
+        want = module(torch.from_numpy(hands))
+    for name, value in zip(names, want, strict=True):
+        np.testing.assert_allclose(out[name], value.numpy(), atol=1e-4)
