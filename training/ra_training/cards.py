@@ -68,14 +68,16 @@ films; scores of real films by this bundle have no meaning.
 
 def locator_card(version: str, recipe: dict[str, Any], figures: dict[str, float]) -> str:
     """The card of the locator."""
+    version_seen = recipe["locator"].get("generator", PHANTOM_VERSION)
     rows = "\n".join(f"| {k} | {v:.4f} |" for k, v in sorted(figures.items()))
     return f"""# Model card: locator {version}
 
-{_HONEST.format(version=PHANTOM_VERSION)}
+{_HONEST.format(version=version_seen)}
 ## What it does
 Finds hands and 21 landmarks of each in a whole image (256 x 256, padded); tells whole hands from
 wrists, partial hands and other images. Trained on {recipe["locator"]["scenes"]} generated scenes
-(seed {recipe["locator"]["seed"]}).
+(seed {recipe["locator"]["seed"]}). Figures and distances come from held-out scenes of the same
+generator, version {version_seen} (seed {recipe["locator"]["held_seed"]}).
 
 ## Phantom figures on {recipe["locator"]["held_scenes"]} held-out scenes
 | figure | value |
