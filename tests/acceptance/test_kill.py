@@ -75,7 +75,11 @@ class Sender:
                 time.sleep(0.05)
                 continue
             uid = str(image.SOPInstanceUID)
-            if send(self.port, [image]).get(uid) == 0x0000:
+            try:
+                status = send(self.port, [image]).get(uid)
+            except (RuntimeError, ValueError, OSError, AttributeError):
+                status = None  # the association broke under the request: send it again
+            if status == 0x0000:
                 with self._lock:
                     self.acknowledged.add(uid)
             else:

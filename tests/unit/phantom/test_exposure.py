@@ -81,7 +81,7 @@ def test_hands_lie_in_the_image(hands: Hands) -> None:
 
 
 @pytest.mark.xfail(
-    strict=True, reason="phantom 1.0: luxated fingers of a severe hand may leave the plate"
+    strict=True, reason="phantom 1.1: luxated fingers of a severe hand may leave the plate"
 )
 def test_severe_hands_stay_in_the_image() -> None:
     for shot in shots(n=40, height=160):

@@ -1,0 +1,117 @@
+"""The receiver alone: store then acknowledge, allow-list, silent peers, what is not DICOM."""
+
+from __future__ import annotations
+
+import multiprocessing
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from pynetdicom import AE
+from pynetdicom.sop_class import Verification
+
+from ra_daemon.config import Config, Node, Peer, Store
+from ra_daemon.dicom.inbox import read_origin
+from ra_daemon.dicom.scp import run_receiver
+from ra_daemon.store.objects import ObjectStore
+from tests.support import dicom_sources
+from tests.support.processes import free_port, listening, wait_until
+
+AE_TITLE = "RA_DAEMON"
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Iterator[Config]:
+    """A receiver in a process of its own that knows the peer PACS on loopback."""
+    made = Config(
+        store=Store(root=tmp_path / "store", reserve_gb=0.01),
+        node=Node(host="127.0.0.1", port=free_port(), negotiation_timeout_s=2.0),
+        peer=(Peer(name="pacs", ae_title="PACS", port=104),),
+    )
+    ObjectStore(made.root)
+    context = multiprocessing.get_context("spawn")
+    stop = context.Event()
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=run_receiver, args=(made, stop, theirs), daemon=True)
+    process.start()
+    assert ours.poll(30)
+    assert ours.recv() == "listening"
+    wait_until(lambda: listening(made.node.port), 10)
+    yield made
+    stop.set()
+    process.join(20)
+    assert process.exitcode == 0
+
+
+def echo(config: Config, calling: str) -> bool:
+    ae = AE(calling)
+    ae.add_requested_context(Verification)
+    ae.acse_timeout = 10
+    association = ae.associate("127.0.0.1", config.node.port, ae_title=AE_TITLE)
+    if not association.is_established:
+        return False
+    status = association.send_c_echo()
+    association.release()
+    return bool(status) and status.Status == 0
+
+
+def store(config: Config, path: Path) -> int:
+    ds = dcmread(path)
+    ae = AE("PACS")
+    ae.add_requested_context(ds.SOPClassUID, ds.file_meta.TransferSyntaxUID)
+    association = ae.associate("127.0.0.1", config.node.port, ae_title=AE_TITLE)
+    assert association.is_established
+    status = association.send_c_store(ds)
+    association.release()
+    return int(status.Status)
+
+
+def test_what_is_acknowledged_is_in_the_inbox_with_its_origin(
+    config: Config, tmp_path: Path
+) -> None:
+    source = dicom_sources.clean(tmp_path / "a.dcm")
+    assert store(config, source) == 0x0000
+    (kept,) = ObjectStore(config.root).inbox_files()
+    assert dcmread(kept).PixelData == dcmread(source).PixelData
+    origin = read_origin(kept)
+    assert (origin.calling_ae, origin.called_ae, origin.address) == (
+        "PACS",
+        AE_TITLE,
+        "127.0.0.1",
+    )
+    wait_until(lambda: not list((config.root / "tmp").iterdir()), 10)
+
+
+def test_only_known_peers_may_call(config: Config) -> None:
+    assert echo(config, "PACS")
+    assert not echo(config, "STRANGER")
+    assert echo(config, "PACS")
+
+
+def test_silent_peers_block_nobody(config: Config) -> None:
+    silent = [socket.create_connection(("127.0.0.1", config.node.port)) for _ in range(20)]
+    try:
+        started = time.monotonic()
+        assert echo(config, "PACS")
+        assert time.monotonic() - started < 3
+    finally:
+        for link in silent:
+            link.close()
+
+
+def test_many_associations_at_once(config: Config, tmp_path: Path) -> None:
+    sources = [dicom_sources.clean(tmp_path / f"{i}.dcm", seed=30 + i) for i in range(16)]
+    answers: list[int] = []
+    threads = [
+        threading.Thread(target=lambda p=p: answers.append(store(config, p))) for p in sources
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert answers == [0] * 16
+    assert len(ObjectStore(config.root).inbox_files()) == 16
