@@ -93,8 +93,7 @@ def images(folder: Path, seed: int) -> Iterator[Dataset]:
     templates = [dcmread(p) for p in phantoms(folder, 6, seed, size=320)]
     for number in itertools.count():
         template = templates[number % len(templates)]
-        image = copy.copy(template)
-        image.file_meta = copy.deepcopy(template.file_meta)
+        image = copy.deepcopy(template)  # a shallow copy would share its elements
         for keyword in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
             setattr(image, keyword, generate_uid(entropy_srcs=[keyword, str(seed), str(number)]))
         image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
