@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from ra_daemon.config import Config, Route
+from ra_daemon.config import Config, Route, Scoring
 from ra_daemon.dicom import read
 from ra_daemon.steps import gate
 from ra_daemon.steps.score import Gated, Models, with_sides
@@ -76,7 +76,8 @@ def receive_node(files: list[Path], site: Path) -> float:
 
 def bare_engine(files: list[Path]) -> float:
     """Images a second of decode, locate and score in one process, without a daemon."""
-    models, route = Models.load(Config()), Route(name="bench")
+    config = Config(scoring=Scoring(threads=1))  # as the node of this page
+    models, route = Models.load(config), Route(name="bench")
     started = time.perf_counter()
     for path in files:
         decoded = read.decode(path)
@@ -116,7 +117,7 @@ def memory_of(pid: int) -> Iterator[list[float]]:
 def whole_node(files: list[Path], folder: Path) -> tuple[float, float, float]:
     """Images a second with a full queue, seconds from C-STORE to SR of one image, peak MB."""
     with sink_pacs(folder / "pacs") as sink:
-        site = write_site(folder / "site", [sink.peer], scoring="threads = 0")
+        site = write_site(folder / "site", [sink.peer])
         with run_node(site) as node, memory_of(node.process.pid) as peak:
             dcmsend(files[:1], node.port, "RA_DAEMON")  # the first image waits for the models
             wait_until(lambda: len(sink.instances(REPORTS)) == 1, 60)
