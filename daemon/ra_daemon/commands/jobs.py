@@ -1,4 +1,4 @@
-"""ra-daemon jobs: list, show, retry, cancel."""
+"""ra-daemon jobs: list, show, retry, cancel, release."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _COLUMNS = ("job_id", "state", "lane", "attempts", "cause", "blame", "created_at
 
 @click.group("jobs")
 def command() -> None:
-    """List, show, retry and cancel jobs."""
+    """List, show, retry and cancel jobs; release held results."""
 
 
 @command.command("list")
@@ -99,6 +99,23 @@ def cancel(ids: tuple[int, ...], config_path: Path | None) -> None:
         number = JobQueue(engine).cancel(ids)
         _note(engine, "jobs.cancel", ",".join(map(str, ids)))
     say(f"{number} jobs cancelled.")
+
+
+@command.command("release")
+@click.option("--destination", metavar="PEER", help="Only what waits for this peer.")
+@click.option(
+    "--study", "studies", multiple=True, metavar="UID", help="Only this study; repeatable."
+)
+@config_option
+def release(config_path: Path | None, *, destination: str | None, studies: tuple[str, ...]) -> None:
+    """Send what a route with deliver = "hold" keeps back: all of it, or of a peer or of studies."""
+    from ra_daemon.store.outbox import Outbox
+
+    config = load(config_path)
+    with database(config) as engine:
+        number = Outbox(engine, config.root).release_held(destination, list(studies) or None)
+        _note(engine, "deliveries.release", f"{number} deliveries")
+    say(f"{number} held objects are due now.")
 
 
 def _note(engine: sa.Engine, what: str, new: str) -> None:
