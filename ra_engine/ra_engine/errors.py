@@ -4,6 +4,10 @@ RaError
 ├── EngineError            anything between an array and a finding
 │   ├── BundleError        a bundle that cannot be trusted: missing file, wrong hash, bad manifest
 │   ├── BackendError       a runtime that cannot load or run a graph
+│   │   ├── RuntimeMissingError  its library is not installed
+│   │   ├── DriverError          no GPU, no driver, or one that does not fit the library
+│   │   ├── DeviceMemoryError    the device or the configured bound is too small
+│   │   └── EngineFileError      a built engine that does not load
 │   └── ScorerError        a scorer that broke its contract
 └── (ra_daemon.errors)     the daemon's own branch
 """
@@ -48,6 +52,35 @@ class BackendError(EngineError):
 
     code = "backend.failed"
     hint = "Run ra-daemon doctor: it names the missing library or the device at fault."
+
+
+class RuntimeMissingError(BackendError):
+    """The library of a runtime is not installed, or not whole."""
+
+    code = "backend.missing"
+    hint = "Install the extra that docs/engines.md names for this backend."
+
+
+class DriverError(BackendError):
+    """No GPU, no driver, or a driver that does not fit the library."""
+
+    code = "backend.driver"
+    hint = "Run nvidia-smi: CUDA 13 needs driver 580 or newer; then ra-daemon doctor."
+
+
+class DeviceMemoryError(BackendError):
+    """The device, or the bound set for it, is too small for the engine."""
+
+    code = "backend.memory"
+    hint = "Free GPU memory (nvidia-smi lists its users), or raise [engine] device_memory_mib."
+    retriable = True
+
+
+class EngineFileError(BackendError):
+    """A built engine does not load: another version, another device, or a damaged file."""
+
+    code = "backend.engine"
+    hint = "Build it again on this machine: ra-daemon models build."
 
 
 class ScorerError(EngineError):

@@ -1,0 +1,1 @@
+"""What TensorRT and TensorRT-RTX share: one network builder, one runner, two flavours."""
