@@ -37,10 +37,25 @@ class Node(Section):
     port: int = Field(default=11112, ge=0, le=65535)
     receivers: int = Field(default=1, ge=1, le=16, description="Receiver processes on one port.")
     max_associations: int = Field(default=64, ge=1, le=1000)
+    max_pending: int = Field(
+        default=128, ge=1, le=10000, description="Connections that have not said who they are."
+    )
     allow_unknown: bool = Field(default=False, description="Take images from any peer.")
     negotiation_timeout_s: float = Field(default=5.0, gt=0)
     network_timeout_s: float = Field(default=60.0, gt=0)
     serial_number: str = "ra-daemon-1"
+
+
+class Tls(Section):
+    """TLS (BCP 195) for our port and for peers with ``tls = true``. Paths: PEM files."""
+
+    enabled: bool = Field(default=False, description="Our port takes TLS only.")
+    certificate: Path | None = Field(default=None, description="Ours, with its chain.")
+    key: Path | None = Field(default=None, description="Of the certificate, without a password.")
+    ca: Path | None = Field(
+        default=None, description="Who signs our peers' certificates; callers must then show one."
+    )
+    minimum: Literal["1.2", "1.3"] = "1.2"
 
 
 class Peer(Section):
@@ -56,6 +71,10 @@ class Peer(Section):
     receive: bool = Field(default=True, description="It may send images to us.")
     send: bool = Field(default=True, description="We may send results to it.")
     query: bool = Field(default=True, description="Ask it (C-FIND) before a resend.")
+    tls: bool = Field(default=False, description="Call it by TLS, with the files of [tls].")
+    tls_name: str = Field(
+        default="", description="Name in its certificate; empty: any that the ca signed."
+    )
     sr_class: Literal["comprehensive3d", "comprehensive", "enhanced"] = "comprehensive3d"
     allow_demonstration_until: date | None = None
 
@@ -138,6 +157,7 @@ class Config(Section):
 
     store: Store = Store()
     node: Node = Node()
+    tls: Tls = Tls()
     peer: tuple[Peer, ...] = ()
     route: tuple[Route, ...] = ()
     scoring: Scoring = Scoring()

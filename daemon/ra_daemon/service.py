@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 
 from ra_daemon import __version__, log
 from ra_daemon.config import Config, Peer, Route
-from ra_daemon.domain import Claim, Outcome, Reason, Refused
+from ra_daemon.domain import Claim, Delivered, Outcome, Reason, Refused
 from ra_daemon.errors import DaemonError, StoreError
 from ra_daemon.routing import match_route
 from ra_daemon.steps import admit, compose, deliver, gate, record, score
@@ -26,6 +26,7 @@ from ra_daemon.store.engine import open_engine
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.outbox import Outbox
 from ra_daemon.store.queue import JobQueue
+from ra_daemon.store.tally import SEND_FAILED, Tally
 from ra_daemon.worker.dispatcher import Dispatcher
 from ra_daemon.worker.housekeeping import Housekeeping
 from ra_daemon.worker.loop import Loop
@@ -52,6 +53,7 @@ class Node:
         self._queue = JobQueue(self._engine)
         self._outbox = Outbox(self._engine, config.root)
         self._receivers = Receivers(config)
+        self._tally = Tally(config.root, "node")
         self._loops: list[Loop] = []
         self._dispatchers: list[Dispatcher] = []
         self._housekeeping = Housekeeping(config, self._engine, self._store)
@@ -191,6 +193,8 @@ class Node:
             due = self._outbox.claim_due(_SEND_BATCH, [peer.name])
             for item, outcome in deliver.deliver(self._config, peer, due):
                 delay = deliver.retry_delay_s(self._config, item.attempt)
+                if not isinstance(outcome, Delivered):
+                    self._tally.add(SEND_FAILED, peer.name)
                 self._outbox.settle(item, outcome, delay)
                 _log.info(
                     f"object.{type(outcome).__name__.lower()}",

@@ -121,7 +121,10 @@ def _resolved(config: Config, folder: Path) -> Config:
         changed.update(url_file=path, url=_read(path).strip())
     elif store.url.startswith("sqlite:///"):
         changed["url"] = f"sqlite:///{(folder / store.url.removeprefix('sqlite:///')).resolve()}"
-    return config.model_copy(update={"store": store.model_copy(update=changed)})
+    names = ("certificate", "key", "ca")
+    given = {n: getattr(config.tls, n) for n in names if getattr(config.tls, n) is not None}
+    tls = config.tls.model_copy(update={n: (folder / p).resolve() for n, p in given.items()})
+    return config.model_copy(update={"store": store.model_copy(update=changed), "tls": tls})
 
 
 def _overlay(tables: dict[str, Any], environ: Mapping[str, str]) -> Iterator[str]:
@@ -236,5 +239,17 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield f"schedule.off_hours: {error}"
     if config.delivery.first_retry_s > config.delivery.max_retry_s:
         yield "delivery.first_retry_s must not be above delivery.max_retry_s"
+    yield from _tls_contradictions(config)
     if config.store.url and config.store.url_file is not None:
         yield "store: set url or url_file, not both"
+
+
+def _tls_contradictions(config: Config) -> Iterator[str]:
+    tls = config.tls
+    if (tls.certificate is None) != (tls.key is None):
+        yield "tls: certificate and key belong together"
+    if tls.enabled and tls.certificate is None:
+        yield "tls.enabled needs tls.certificate and tls.key"
+    for peer in config.peer:
+        if peer.tls and tls.ca is None:
+            yield f"peer {peer.name!r}: tls needs tls.ca, who signed its certificate"

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
 from socketserver import BaseServer
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, _config, evt
 from pynetdicom.sop_class import (
@@ -27,14 +27,16 @@ from pynetdicom.sop_class import (
     SecondaryCaptureImageStorage,
     Verification,
 )
-from pynetdicom.transport import ThreadedAssociationServer
 
 from ra_daemon import checkpoints, log
 from ra_daemon.config import Config, Peer
 from ra_daemon.dicom.inbox import dump_origin, sidecar
+from ra_daemon.dicom.tls import server_context
+from ra_daemon.dicom.transport import SharedPortServer
 from ra_daemon.domain import Origin
 from ra_daemon.errors import DaemonError
 from ra_daemon.store.objects import ObjectStore
+from ra_daemon.store.tally import REFUSED, Tally
 
 SOP_CLASSES = (
     ComputedRadiographyImageStorage,
@@ -74,23 +76,11 @@ class ListenError(DaemonError):
     hint = "Another program holds the port: stop it, or change node.port."
 
 
-class SharedPortServer(ThreadedAssociationServer):  # type: ignore[misc]
-    """Lets several processes listen on one port, and answers without Nagle's delay."""
+def run_receiver(config: Config, stop: Stop, ready: Ready, index: int = 0) -> None:
+    """Serve until ``stop`` is set, then let running associations end within a limit.
 
-    def server_bind(self) -> None:
-        """Bind with SO_REUSEPORT."""
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        super().server_bind()
-
-    def get_request(self) -> tuple[socket.socket, Any]:
-        """Accept one connection."""
-        connection, address = super().get_request()
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return connection, address
-
-
-def run_receiver(config: Config, stop: Stop, ready: Ready) -> None:
-    """Serve until ``stop`` is set, then let running associations end within a limit."""
+    ``index`` numbers the receiver processes of a node: each keeps a tally of its own.
+    """
     # Received data goes straight to a file on the store's own file system, never through memory.
     _config.STORE_RECV_CHUNKED_DATASET = True
     store = ObjectStore(config.root)
@@ -99,22 +89,35 @@ def run_receiver(config: Config, stop: Stop, ready: Ready) -> None:
 
     tempfile.tempdir = str(store.tmp)
     ae = application_entity(config)
-    receiver = Receiver(config, store)
-    server = ae.make_server(
-        (config.node.host, config.node.port),
-        evt_handlers=receiver.handlers(),
-        server_class=SharedPortServer,
-    )
+    receiver = Receiver(config, store, Tally(config.root, f"receiver-{index}"))
+    server = _server(config, ae, receiver)
     threading.Thread(target=server.serve_forever, name="accept", daemon=True).start()
     ready.send("listening")
-    _log.info("node.listening", port=config.node.port, ae_title=config.node.ae_title)
+    _log.info("node.listening", port=config.node.port, tls=config.tls.enabled)
     while not stop.is_set():
         time.sleep(0.1)
+        receiver.sweep()
     BaseServer.shutdown(server)  # pynetdicom's own expects a server that start_server() made
     deadline = time.monotonic() + 15
     while ae.active_associations and time.monotonic() < deadline:
         time.sleep(0.05)
     server.socket.close()
+
+
+def _server(config: Config, ae: AE, receiver: Receiver) -> SharedPortServer:
+    def build(*arguments: Any, **named: Any) -> SharedPortServer:
+        return SharedPortServer(*arguments, refuse=receiver.refuse, **named)
+
+    server = ae.make_server(
+        (config.node.host, config.node.port),
+        evt_handlers=receiver.handlers(),
+        ssl_context=server_context(config.tls),
+        server_class=build,
+    )
+    server.negotiation_s = config.node.negotiation_timeout_s
+    server.idle_s = config.node.network_timeout_s
+    server.max_pending = config.node.max_pending
+    return cast("SharedPortServer", server)
 
 
 def application_entity(config: Config) -> AE:
@@ -123,7 +126,7 @@ def application_entity(config: Config) -> AE:
     for uid in SOP_CLASSES:
         ae.add_supported_context(uid, ALL_TRANSFER_SYNTAXES)
     ae.add_supported_context(Verification)
-    ae.maximum_associations = config.node.max_associations
+    ae.maximum_associations = 1_000_000  # counted in Receiver: pynetdicom counts the silent, too
     ae.maximum_pdu_size = MAX_PDU
     ae.acse_timeout = config.node.negotiation_timeout_s
     ae.network_timeout = config.node.network_timeout_s
@@ -135,11 +138,13 @@ def application_entity(config: Config) -> AE:
 class Receiver:
     """Handlers of one receiver process."""
 
-    def __init__(self, config: Config, store: ObjectStore) -> None:
+    def __init__(self, config: Config, store: ObjectStore, tally: Tally) -> None:
         self._config = config
         self._store = store
+        self._tally = tally
         self._counter = 0
         self._guard = threading.Lock()
+        self._admitted: set[Any] = set()
 
     def handlers(self) -> list[tuple[Any, Callable[..., Any]]]:
         """Event handlers for pynetdicom."""
@@ -149,15 +154,45 @@ class Receiver:
             (evt.EVT_C_ECHO, lambda _event: SUCCESS),
         ]
 
+    def refuse(self, reason: str, address: str, calling: str = "") -> None:
+        """Log and count what was turned away."""
+        _log.warning("association.refused", reason=reason, address=address, calling_ae=calling)
+        self._tally.add(REFUSED, reason)
+
+    def sweep(self) -> None:
+        """Forget associations that have ended, and remove what they left half received."""
+        with self._guard:
+            ended = {a for a in self._admitted if not a.is_alive()}
+            self._admitted -= ended
+        for association in ended:
+            left = getattr(association.dimse.message, "_data_set_file", None)
+            if left is not None:  # the peer was cut off in mid-object: nothing was acknowledged
+                left.close()
+                Path(left.name).unlink(missing_ok=True)
+
     def _requested(self, event: Any) -> None:
-        """Reject a peer that is not on the allow-list, with the standard's own reason."""
+        """Reject a peer that is not on the allow-list, or one too many, as PS3.8 9.3.4 says."""
         calling = str(event.assoc.requestor.primitive.calling_ae_title).strip()
         address = str(event.assoc.requestor.address)
         if not allowed(self._config, calling, address):
-            _log.warning("association.rejected", calling_ae=calling, address=address)
-            # permanent, service user, calling AE title not recognised (PS3.8 9.3.4)
-            event.assoc.acse.send_reject(0x01, 0x01, 0x03)
-            event.assoc.kill()
+            # permanent, service user, calling AE title not recognised
+            self._reject(event.assoc, "unknown_peer", (0x01, 0x01, 0x03), calling)
+        elif not self._admit(event.assoc):
+            # transient, service provider (presentation), local limit exceeded
+            self._reject(event.assoc, "too_many_associations", (0x02, 0x03, 0x02), calling)
+
+    def _admit(self, association: Any) -> bool:
+        with self._guard:
+            running = sum(a.is_alive() for a in self._admitted)
+            if running >= self._config.node.max_associations:
+                return False
+            self._admitted.add(association)
+        return True
+
+    def _reject(self, association: Any, reason: str, answer: tuple[int, int, int], ae: str) -> None:
+        self.refuse(reason, str(association.requestor.address), ae)
+        association.acse.send_reject(*answer)
+        association.kill()
 
     def _store_object(self, event: Any) -> int:
         """C-STORE: durable first, then the status."""
@@ -181,19 +216,27 @@ class Receiver:
             address=str(requestor.address),
         )
         checkpoints.hit("receive")
-        temp = Path(event.dataset_path)
-        name = self._name()
-        note = self._store.write_temp()
-        note.write_bytes(dump_origin(origin))
-        # pynetdicom removes its temporary file after the handler: a second name keeps the data.
-        kept = self._store.write_temp()
-        kept.unlink()
-        kept.hardlink_to(temp)
-        self._store.publish_inbox(note, sidecar(Path(name)).name)
-        self._store.publish_inbox(kept, name)
+        self._publish(Path(event.dataset_path), origin)
         uid = str(event.request.AffectedSOPInstanceUID or "")
         _log.info("instance.received", uid=log.uid_key(uid), calling_ae=origin.calling_ae)
         return SUCCESS
+
+    def _publish(self, received: Path, origin: Origin) -> None:
+        """Make object and origin durable in the inbox, the origin first; else leave no trace."""
+        name = self._name()
+        note, kept = self._store.write_temp(), self._store.tmp / f"{name}.kept"
+        beside = sidecar(Path(name)).name
+        try:
+            note.write_bytes(dump_origin(origin))
+            # pynetdicom removes its temporary file after the handler: a second name keeps the data.
+            kept.hardlink_to(received)
+            self._store.publish_inbox(note, beside)
+            self._store.publish_inbox(kept, name)
+        except BaseException:
+            # A full disk must not fill further with what was not acknowledged.
+            for left in (note, kept, self._store.inbox / name, self._store.inbox / beside):
+                left.unlink(missing_ok=True)
+            raise
 
     def _name(self) -> str:
         """Names sort by arrival; process and counter make them unique."""

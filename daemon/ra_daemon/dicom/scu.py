@@ -12,7 +12,8 @@ from pynetdicom import AE, _config
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification
 
 from ra_daemon import log
-from ra_daemon.config import Config, Peer
+from ra_daemon.config import Config, Peer, Tls
+from ra_daemon.dicom.tls import client_context
 from ra_daemon.domain import Delivered, Delivery, DeliveryOutcome, Parked, Postponed
 from ra_daemon.errors import PeerError
 
@@ -40,7 +41,7 @@ def echo(config: Config, peer: Peer) -> None:
     """
     ae = _entity(config)
     ae.add_requested_context(Verification)
-    association = _associate(ae, peer)
+    association = _associate(ae, peer, config.tls)
     try:
         status = association.send_c_echo()
         if not status or status.Status != 0:
@@ -55,7 +56,7 @@ def send(
     """Send stored objects over one association; every delivery gets an outcome."""
     items = [_item(d.object_path) for d in deliveries]
     try:
-        association = _associate(_with_contexts(config, items), peer)
+        association = _associate(_with_contexts(config, items), peer, config.tls)
     except PeerError as error:
         cause: DeliveryOutcome
         cause = Postponed(cause=str(error)) if error.retriable else Parked(cause=str(error))
@@ -77,7 +78,7 @@ def store_files(config: Config, peer: Peer, paths: Sequence[Path]) -> Iterator[t
         PeerError: no association.
     """
     items = [_item(p) for p in paths]
-    association = _associate(_with_contexts(config, items), peer)
+    association = _associate(_with_contexts(config, items), peer, config.tls)
     try:
         for item in items:
             yield item.path, _status(association, item)
@@ -96,7 +97,7 @@ def find_instance(config: Config, peer: Peer, study_uid: str, sop_uid: str) -> b
     query.SeriesInstanceUID = ""
     query.SOPInstanceUID = sop_uid
     try:
-        association = _associate(ae, peer)
+        association = _associate(ae, peer, config.tls)
     except PeerError:
         return None
     try:
@@ -140,8 +141,10 @@ def _entity(config: Config) -> AE:
     return ae
 
 
-def _associate(ae: AE, peer: Peer) -> Any:
-    association = ae.associate(peer.host, peer.port, ae_title=peer.ae_title)
+def _associate(ae: AE, peer: Peer, tls: Tls) -> Any:
+    association = ae.associate(
+        peer.host, peer.port, ae_title=peer.ae_title, tls_args=client_context(tls, peer)
+    )
     if association.is_established:
         return association
     where = f"{peer.name} ({peer.ae_title} at {peer.host}:{peer.port})"

@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 
 from ra_daemon.config import Config
 from ra_daemon.store import status
+from ra_daemon.store.tally import REFUSED, SEND_FAILED, totals
 from ra_daemon.web import facts
 
 JOB_STATES = ("queued", "leased", "scored", "refused", "failed", "cancelled")
@@ -47,6 +48,8 @@ class NodeCollector(Collector):  # type: ignore[misc]
         yield _gauge("ra_unaccounted", "Images without job and verdict; must be 0.",
                      counts["unaccounted"])  # fmt: skip
         yield from self._deliveries()
+        yield self._tally("ra_send_failures", "Failed attempts to send.", SEND_FAILED, "dest")
+        yield self._tally("ra_associations_refused", "Callers turned away.", REFUSED, "reason")
         yield _gauge("ra_disk_free_bytes", "Free space below the store.",
                      shutil.disk_usage(self._config.root).free)  # fmt: skip
         yield from self._models()
@@ -60,6 +63,12 @@ class NodeCollector(Collector):  # type: ignore[misc]
         yield family
         yield _gauge("ra_unreconciled_studies", "Studies with an object that is still due.",
                      facts.unreconciled(self._engine))  # fmt: skip
+
+    def _tally(self, name: str, words: str, family: str, label: str) -> Metric:
+        counter = CounterMetricFamily(name, words, labels=[label])
+        for value, number in totals(self._config.root, family).items():
+            counter.add_metric([value], number)
+        return counter
 
     def _models(self) -> Iterator[Metric]:
         labels = ["bundle", "version", "engine", "demonstration"]

@@ -44,17 +44,17 @@ class Receivers:
         Raises:
             DaemonError: a receiver could not listen; the message says why.
         """
-        self._children = [self._spawn() for _ in range(self._config.node.receivers)]
+        self._children = [self._spawn(i) for i in range(self._config.node.receivers)]
 
     def watch(self) -> bool:
         """Restart what died."""
-        for child in self._children:
+        for index, child in enumerate(self._children):
             if child.process.is_alive() or self._stop.is_set():
                 continue
             child.failures = 1 if time.monotonic() - child.started > 60 else child.failures + 1
             _log.error("receiver.died", exit_code=child.process.exitcode, failures=child.failures)
             time.sleep(min(_MAX_PAUSE_S, 0.2 * 2**child.failures))
-            fresh = self._spawn()
+            fresh = self._spawn(index)
             child.process, child.started = fresh.process, fresh.started
         return False
 
@@ -68,10 +68,13 @@ class Receivers:
                 child.process.kill()
                 child.process.join(5)
 
-    def _spawn(self) -> _Receiver:
+    def _spawn(self, index: int) -> _Receiver:
         ours, theirs = self._context.Pipe(duplex=False)
         process = self._context.Process(
-            target=_main, args=(self._config, self._stop, theirs), name="ra-receiver", daemon=True
+            target=_main,
+            args=(self._config, self._stop, theirs, index),
+            name="ra-receiver",
+            daemon=True,
         )
         process.start()
         theirs.close()
@@ -89,7 +92,7 @@ class Receivers:
         return _Receiver(process=process, started=time.monotonic())
 
 
-def _main(config: Config, stop: Event, ready: Connection) -> None:
+def _main(config: Config, stop: Event, ready: Connection, index: int) -> None:
     import signal
 
     from ra_daemon.dicom.scp import run_receiver
@@ -99,4 +102,4 @@ def _main(config: Config, stop: Event, ready: Connection) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     log.configure(config.log)
     watch_parent()
-    run_receiver(config, stop, ready)
+    run_receiver(config, stop, ready, index)

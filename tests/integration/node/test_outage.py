@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
+from ra_daemon.store.tally import SEND_FAILED, totals
 from tests.support.processes import free_port, run_node, wait_until
 from tests.support.site import (
     CAPTURE,
@@ -35,6 +36,7 @@ def test_a_pacs_that_was_down_gets_everything_once(tmp_path: Path) -> None:
         assert set(send(node.port, files)) == uids(files)
         pending = "SELECT count(*) FROM v1_deliveries WHERE state IN ('pending', 'sending')"
         wait_until(lambda: column(site, pending) == [2 * len(files)], 90)
+        wait_until(lambda: totals(site / "store", SEND_FAILED).get("sink", 0) > 0, 30)
         with sink_pacs(tmp_path / "pacs", port=port) as sink:
             wait_until(lambda: settled(site, len(files)), 60)
             counts = Counter(kept.sop_instance for kept in sink.kept)

@@ -141,3 +141,25 @@ def test_no_text_breaks_the_loader(text: str) -> None:
         settings._validated(tables, text, [], Path(), "text")
     except ConfigError:
         pass
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[tls]\nenabled = true\n", "tls.enabled needs tls.certificate"),
+        ('[tls]\ncertificate = "a.pem"\n', "belong together"),
+        ('[[peer]]\nname = "p"\nae_title = "P"\ntls = true\n', "needs tls.ca"),
+    ],
+)
+def test_tls_tables_that_contradict_themselves(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "ra-daemon.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=told):
+        settings.load(path, environ={})
+
+
+def test_tls_files_are_relative_to_the_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "ra-daemon.toml"
+    path.write_text('[tls]\ncertificate = "tls/n.pem"\nkey = "/k.pem"\n')
+    tls = settings.load(path, environ={}).tls
+    assert (tls.certificate, tls.key) == (tmp_path / "tls" / "n.pem", Path("/k.pem"))

@@ -18,6 +18,7 @@ from ra_daemon.errors import ConfigError
 from ra_daemon.store.engine import open_engine
 from ra_daemon.store.queue import JobQueue
 from ra_daemon.store.schema import upgrade
+from ra_daemon.store.tally import REFUSED, SEND_FAILED, Tally
 from ra_daemon.web.app import create_app
 from ra_daemon.web.server import WebServer, check_bind
 from tests.support import verdicts
@@ -67,6 +68,21 @@ def test_metrics_count_and_parse(config: Config, engine: sa.Engine) -> None:
     assert samples["ra_jobs", "refused"] == 1
     assert samples["ra_refusals", "cast"] == 1
     assert samples["ra_disk_free_bytes",] > 0
+
+
+def test_metrics_tell_failed_sends_and_refused_callers(config: Config, engine: sa.Engine) -> None:
+    for name in ("receiver-0", "receiver-1"):
+        Tally(config.root, name).add(REFUSED, "pdu_too_long")
+    Tally(config.root, "receiver-1").add(REFUSED, "unknown_peer")
+    for _ in range(3):  # a restart goes on counting
+        Tally(config.root, "node").add(SEND_FAILED, "main")
+    text = TestClient(create_app(config, engine)).get("/metrics").text
+    for line in (
+        'ra_send_failures_total{dest="main"} 3.0',
+        'ra_associations_refused_total{reason="pdu_too_long"} 2.0',
+        'ra_associations_refused_total{reason="unknown_peer"} 1.0',
+    ):
+        assert line in text.splitlines()
 
 
 def test_nothing_names_a_patient(config: Config, engine: sa.Engine) -> None:

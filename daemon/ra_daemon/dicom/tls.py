@@ -1,0 +1,60 @@
+"""TLS for both directions: BCP 195 (RFC 9325), 1.2 at least, no weaker fallback (PS3.15 B.9)."""
+
+from __future__ import annotations
+
+import ssl
+
+from ra_daemon.config import Peer, Tls
+from ra_daemon.errors import ConfigError
+
+_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM"  # for 1.2; 1.3 has no weak ones
+_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+
+
+def server_context(tls: Tls) -> ssl.SSLContext | None:
+    """How our port speaks; None for plain TCP. With a ``ca`` callers must show a certificate.
+
+    Raises:
+        ConfigError: a file cannot be used.
+    """
+    if not tls.enabled:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _strengthen(context, tls)
+    if tls.ca is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def client_context(tls: Tls, peer: Peer) -> tuple[ssl.SSLContext, str] | None:
+    """How we call a peer, and the name its certificate must hold; None for plain TCP.
+
+    Raises:
+        ConfigError: a file cannot be used.
+    """
+    if not peer.tls:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # Peers are often known by address only: without a name the certificate's issuer decides.
+    context.check_hostname = bool(peer.tls_name)
+    context.verify_mode = ssl.CERT_REQUIRED
+    _strengthen(context, tls)
+    return context, peer.tls_name or peer.host
+
+
+def _strengthen(context: ssl.SSLContext, tls: Tls) -> None:
+    context.minimum_version = _VERSIONS[tls.minimum]
+    context.set_ciphers(_CIPHERS)
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    try:
+        if tls.certificate is not None:
+            # an empty password: an encrypted key is an error, not a question on the terminal
+            context.load_cert_chain(tls.certificate, tls.key, password="")
+        if tls.ca is not None:
+            context.load_verify_locations(tls.ca)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"[tls] certificate, key or ca cannot be used: {type(error).__name__}.",
+            hint="PEM files, readable by the daemon's user; the key without a password, mode 0600, "
+            "and belonging to the certificate.",
+        ) from error
