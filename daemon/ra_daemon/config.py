@@ -71,6 +71,9 @@ class Peer(Section):
     receive: bool = Field(default=True, description="It may send images to us.")
     send: bool = Field(default=True, description="We may send results to it.")
     query: bool = Field(default=True, description="Ask it (C-FIND) before a resend.")
+    commitment: bool = Field(
+        default=False, description="Ask it to answer for what it took (storage commitment)."
+    )
     tls: bool = Field(default=False, description="Call it by TLS, with the files of [tls].")
     tls_name: str = Field(
         default="", description="Name in its certificate; empty: any that the ca signed."
@@ -119,6 +122,12 @@ class Delivering(Section):
     first_retry_s: float = Field(default=2.0, gt=0)
     max_retry_s: float = Field(default=900.0, gt=0)
     timeout_s: float = Field(default=30.0, gt=0)
+    commitment_timeout_s: float = Field(
+        default=3600.0, gt=0, description="Ask again when a peer is silent for so long."
+    )
+    commitment_attempts: int = Field(
+        default=5, ge=1, description="Then an object without commitment is parked."
+    )
 
 
 class Schedule(Section):

@@ -257,4 +257,17 @@ class Parked:
     cause: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitReport:
+    """What a peer with ``ae_title`` says about the objects of one transaction.
+
+    ``committed`` are SOP instance UIDs, ``failed`` such UIDs with their failure reason.
+    """
+
+    transaction_uid: str
+    ae_title: str
+    committed: tuple[str, ...] = ()
+    failed: tuple[tuple[str, int], ...] = ()
+
+
 DeliveryOutcome = Delivered | Postponed | Parked

@@ -20,9 +20,11 @@ from ra_daemon.config import Config, Peer, Route
 from ra_daemon.domain import Claim, Delivered, Outcome, Reason, Refused
 from ra_daemon.errors import DaemonError, StoreError
 from ra_daemon.routing import match_route
-from ra_daemon.steps import admit, compose, deliver, gate, record, score
+from ra_daemon.steps import admit, commit, compose, deliver, gate, record, score
 from ra_daemon.store import reports, schema
+from ra_daemon.store.commitments import Commitments
 from ra_daemon.store.engine import open_engine
+from ra_daemon.store.events import EventBox
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.outbox import Outbox
 from ra_daemon.store.queue import JobQueue
@@ -54,6 +56,8 @@ class Node:
         self._outbox = Outbox(self._engine, config.root)
         self._receivers = Receivers(config)
         self._tally = Tally(config.root, "node")
+        self._commitments = Commitments(self._engine)
+        self._events = EventBox(self._store)
         self._loops: list[Loop] = []
         self._dispatchers: list[Dispatcher] = []
         self._housekeeping = Housekeeping(config, self._engine, self._store)
@@ -93,6 +97,9 @@ class Node:
             for peer in self._config.peer:
                 if peer.send:
                     self._add(f"deliver-{peer.name}", self._deliverer(peer), 0.5)
+                    if peer.commitment:
+                        self._add(f"commit-{peer.name}", self._committer(peer), 1.0)
+            self._add("commitments", self._settle_commitments, 0.5)
         if "web" in self._parts and self._config.web.enabled:
             self._start_web()
         self._housekeeping.start()
@@ -205,6 +212,12 @@ class Node:
             return bool(due)
 
         return step
+
+    def _committer(self, peer: Peer) -> Callable[[], bool]:
+        return lambda: commit.request(self._config, peer, self._commitments, self._events)
+
+    def _settle_commitments(self) -> bool:
+        return commit.settle(self._config, self._commitments, self._events)
 
     def _drain(self) -> None:
         """Accept no more, finish what is in hand, give back the rest."""

@@ -25,16 +25,19 @@ from pynetdicom.sop_class import (
     MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
     MultiFrameTrueColorSecondaryCaptureImageStorage,
     SecondaryCaptureImageStorage,
+    StorageCommitmentPushModel,
     Verification,
 )
 
 from ra_daemon import checkpoints, log
 from ra_daemon.config import Config, Peer
+from ra_daemon.dicom import commitment
 from ra_daemon.dicom.inbox import dump_origin, sidecar
 from ra_daemon.dicom.tls import server_context
 from ra_daemon.dicom.transport import SharedPortServer
 from ra_daemon.domain import Origin
 from ra_daemon.errors import DaemonError
+from ra_daemon.store.events import EventBox
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.tally import REFUSED, Tally
 
@@ -126,6 +129,8 @@ def application_entity(config: Config) -> AE:
     for uid in SOP_CLASSES:
         ae.add_supported_context(uid, ALL_TRANSFER_SYNTAXES)
     ae.add_supported_context(Verification)
+    # The peer that reports a commitment keeps its role of SCP although it opens the association.
+    ae.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
     ae.maximum_associations = 1_000_000  # counted in Receiver: pynetdicom counts the silent, too
     ae.maximum_pdu_size = MAX_PDU
     ae.acse_timeout = config.node.negotiation_timeout_s
@@ -142,6 +147,7 @@ class Receiver:
         self._config = config
         self._store = store
         self._tally = tally
+        self._events = EventBox(store)
         self._counter = 0
         self._guard = threading.Lock()
         self._admitted: set[Any] = set()
@@ -152,6 +158,7 @@ class Receiver:
             (evt.EVT_REQUESTED, self._requested),
             (evt.EVT_C_STORE, self._store_object),
             (evt.EVT_C_ECHO, lambda _event: SUCCESS),
+            (evt.EVT_N_EVENT_REPORT, self._reported),
         ]
 
     def refuse(self, reason: str, address: str, calling: str = "") -> None:
@@ -174,12 +181,26 @@ class Receiver:
         """Reject a peer that is not on the allow-list, or one too many, as PS3.8 9.3.4 says."""
         calling = str(event.assoc.requestor.primitive.calling_ae_title).strip()
         address = str(event.assoc.requestor.address)
-        if not allowed(self._config, calling, address):
+        services = permitted(self._config, calling, address)
+        if not services:
             # permanent, service user, calling AE title not recognised
             self._reject(event.assoc, "unknown_peer", (0x01, 0x01, 0x03), calling)
         elif not self._admit(event.assoc):
             # transient, service provider (presentation), local limit exceeded
             self._reject(event.assoc, "too_many_associations", (0x02, 0x03, 0x02), calling)
+        acceptor = event.assoc.acceptor
+        acceptor.supported_contexts = [
+            c
+            for c in acceptor.supported_contexts
+            if c.abstract_syntax == Verification
+            or (c.abstract_syntax == StorageCommitmentPushModel and "commitment" in services)
+            or (c.abstract_syntax in SOP_CLASSES and "storage" in services)
+        ]
+
+    def _reported(self, event: Any) -> tuple[int, None]:
+        """N-EVENT-REPORT: what a peer says of objects that we sent to it."""
+        calling = str(event.assoc.requestor.primitive.calling_ae_title).strip()
+        return commitment.receive(event, calling, self._events.put), None
 
     def _admit(self, association: Any) -> bool:
         with self._guard:
@@ -245,14 +266,23 @@ class Receiver:
             return f"{time.time_ns():020d}-{os.getpid()}-{self._counter}.dcm"
 
 
-def allowed(config: Config, calling: str, address: str) -> bool:
-    """Whether a peer may open an association: by AE title and address together."""
+def permitted(config: Config, calling: str, address: str) -> frozenset[str]:
+    """What a caller may do, by AE title and address together: ``storage``, ``commitment``, both.
+
+    Nothing: no association. A pure destination may call us to report commitment, and only that.
+    """
     if config.node.allow_unknown:
-        return True
-    return any(
-        p.receive and p.ae_title.strip() == calling and _from_network(p, address)
+        return frozenset({"storage", "commitment"})
+    known = [
+        p
         for p in config.peer
-    )
+        if (p.receive or p.commitment)
+        and p.ae_title.strip() == calling
+        and _from_network(p, address)
+    ]
+    services = {"storage": any(p.receive for p in known)}
+    services["commitment"] = any(p.commitment for p in known)
+    return frozenset(name for name, given in services.items() if given)
 
 
 def _from_network(peer: Peer, address: str) -> bool:

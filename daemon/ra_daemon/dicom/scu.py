@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,9 +39,9 @@ def echo(config: Config, peer: Peer) -> None:
     Raises:
         PeerError: the peer cannot be reached, rejects us or answers with a failure.
     """
-    ae = _entity(config)
+    ae = entity(config)
     ae.add_requested_context(Verification)
-    association = _associate(ae, peer, config.tls)
+    association = associate(ae, peer, config.tls)
     try:
         status = association.send_c_echo()
         if not status or status.Status != 0:
@@ -56,7 +56,7 @@ def send(
     """Send stored objects over one association; every delivery gets an outcome."""
     items = [_item(d.object_path) for d in deliveries]
     try:
-        association = _associate(_with_contexts(config, items), peer, config.tls)
+        association = associate(_with_contexts(config, items), peer, config.tls)
     except PeerError as error:
         cause: DeliveryOutcome
         cause = Postponed(cause=str(error)) if error.retriable else Parked(cause=str(error))
@@ -78,7 +78,7 @@ def store_files(config: Config, peer: Peer, paths: Sequence[Path]) -> Iterator[t
         PeerError: no association.
     """
     items = [_item(p) for p in paths]
-    association = _associate(_with_contexts(config, items), peer, config.tls)
+    association = associate(_with_contexts(config, items), peer, config.tls)
     try:
         for item in items:
             yield item.path, _status(association, item)
@@ -89,7 +89,7 @@ def store_files(config: Config, peer: Peer, paths: Sequence[Path]) -> Iterator[t
 
 def find_instance(config: Config, peer: Peer, study_uid: str, sop_uid: str) -> bool | None:
     """Whether the peer holds an instance; None when it cannot answer."""
-    ae = _entity(config)
+    ae = entity(config)
     ae.add_requested_context(StudyRootQueryRetrieveInformationModelFind)
     query = Dataset()
     query.QueryRetrieveLevel = "IMAGE"
@@ -97,7 +97,7 @@ def find_instance(config: Config, peer: Peer, study_uid: str, sop_uid: str) -> b
     query.SeriesInstanceUID = ""
     query.SOPInstanceUID = sop_uid
     try:
-        association = _associate(ae, peer, config.tls)
+        association = associate(ae, peer, config.tls)
     except PeerError:
         return None
     try:
@@ -133,7 +133,8 @@ def classify(status: int, peer: Peer) -> DeliveryOutcome:
     return Parked(cause=f"{peer.name} refused with 0x{status:04X}.")
 
 
-def _entity(config: Config) -> AE:
+def entity(config: Config) -> AE:
+    """Our AE as a caller, with its limits."""
     ae = AE(ae_title=config.node.ae_title)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = config.delivery.timeout_s
     ae.connection_timeout = min(5.0, config.delivery.timeout_s)
@@ -141,9 +142,20 @@ def _entity(config: Config) -> AE:
     return ae
 
 
-def _associate(ae: AE, peer: Peer, tls: Tls) -> Any:
+def associate(
+    ae: AE, peer: Peer, tls: Tls, handlers: Sequence[tuple[Any, Callable[..., Any]]] = ()
+) -> Any:
+    """Open an association; ``handlers`` serve what the peer asks over it.
+
+    Raises:
+        PeerError: there is none; not ``retriable`` when the peer will not have us.
+    """
     association = ae.associate(
-        peer.host, peer.port, ae_title=peer.ae_title, tls_args=client_context(tls, peer)
+        peer.host,
+        peer.port,
+        ae_title=peer.ae_title,
+        evt_handlers=list(handlers),
+        tls_args=client_context(tls, peer),
     )
     if association.is_established:
         return association
@@ -177,7 +189,7 @@ def _item(path: Path) -> SendItem:
 
 def _with_contexts(config: Config, items: Sequence[SendItem]) -> AE:
     """Only the contexts that the files need: a peer picks the first syntax it knows of each."""
-    ae = _entity(config)
+    ae = entity(config)
     for pair in sorted({(i.sop_class_uid, i.transfer_syntax_uid) for i in items}):
         ae.add_requested_context(pair[0], pair[1])
     return ae

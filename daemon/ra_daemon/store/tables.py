@@ -2,7 +2,8 @@
 
 ``instance`` what came in; ``job`` what is to be scored; ``outcome`` one verdict on an image or a
 study, with its ``result`` rows or its ``refusal``; ``report`` what must be composed from an
-outcome; ``object`` what was composed; ``delivery`` one object due at one destination.
+outcome; ``object`` what was composed; ``delivery`` one object due at one destination;
+``commitment`` one question whether the destination keeps it.
 """
 
 from __future__ import annotations
@@ -218,6 +219,18 @@ delivery = Table(
     Column("sent_at", Utc(), nullable=True),
     Column("committed_at", Utc(), nullable=True),
     UniqueConstraint("object_id", "destination"),
+)
+
+commitment = Table(
+    "commitment",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("transaction_uid", Text(), nullable=False, index=True),
+    _key("delivery"),
+    Column("state", String(16), nullable=False),  # open, committed, failed, void
+    _text("cause"),
+    Column("requested_at", Utc(), nullable=False),
+    Column("answered_at", Utc(), nullable=True),
 )
 
 audit = Table(
