@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from ra_engine.contracts import Session
 from ra_engine.errors import BundleError
 from ra_engine.manifest import Manifest
 from ra_engine.types import ModelRef
@@ -45,15 +46,16 @@ class Bundle:
         """Names of the graph's outputs."""
         return self.manifest.graph.outputs
 
-    def reference(self, engine: str) -> ModelRef:
-        """How results name this model when ``engine`` ran it."""
+    def reference(self, session: Session) -> ModelRef:
+        """How results name this model when ``session`` ran it."""
         m = self.manifest
         return ModelRef(
             bundle=m.name,
             version=m.version,
             digest=self.digest,
-            engine=engine,
-            precision=m.graph.precision,
+            engine=session.key,
+            precision=session.precision,
+            device=session.device,
             preprocessing=m.preprocessing.spec().digest,
             intended_use=m.intended_use,
         )

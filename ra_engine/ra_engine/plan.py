@@ -76,7 +76,7 @@ class Plan:
             outputs[role] = Output(
                 role=role,
                 arrays=done[key],
-                model=bundle.reference(session.key),
+                model=bundle.reference(session),
                 manifest=bundle.manifest.model_dump(),
             )
         return outputs

@@ -56,10 +56,12 @@ def load_backends() -> tuple[dict[str, Backend], list[Broken]]:
         thing = _made(point)
         if isinstance(thing, Broken):
             broken.append(thing)
-        elif not callable(getattr(thing, "load", None)):
-            broken.append(_broken(point, "is no Backend: it needs load()"))
+        elif not isinstance(thing, Backend):
+            broken.append(
+                _broken(point, "is no Backend: it needs name, family, forms, load() and facts()")
+            )
         else:
-            found.setdefault(point.name, thing)  # type: ignore[arg-type]  # checked just above
+            found.setdefault(point.name, thing)
     return found, broken
 
 

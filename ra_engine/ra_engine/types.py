@@ -102,7 +102,8 @@ class ModelRef:
         bundle, version: as in the manifest.
         digest: sha256 of the bundle's SHA256SUMS.
         engine: key of the session, e.g. ``onnxruntime-1.32.0-cpu``.
-        precision: ``fp32``, ``fp16``, ``bf16`` or ``int8``.
+        precision: the session's: ``fp32``, ``fp16``, ``bf16`` or ``int8``.
+        device: the session's: ``cpu`` or ``cuda:N``.
         preprocessing: sha256 of the canonical preprocessing specification.
         intended_use: ``demonstration``, ``research`` or ``clinical``.
     """
@@ -114,6 +115,7 @@ class ModelRef:
     precision: str
     preprocessing: str
     intended_use: str
+    device: str = "cpu"
 
     @property
     def demonstration(self) -> bool:

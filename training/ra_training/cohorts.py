@@ -13,6 +13,7 @@ from ra_engine.backends.onnxruntime import OnnxRuntimeBackend
 from ra_engine.locate import hands_of
 from ra_engine.manifest import LocatorTable
 from ra_engine.prepare import prepare_hand, prepare_image
+from ra_engine.spec import EngineSpec
 from ra_engine.types import HandView, Radiograph
 from ra_engine.views import apply, hand_view
 from ra_training.locator.scenes import SPEC as LOCATOR_SPEC
@@ -76,7 +77,10 @@ def find(session: object, radiograph: Radiograph) -> list[HandView]:
 def _chunk(job: tuple[Path, Path, int, int, int, Prior]) -> list[tuple[object, ...]]:
     locator, graph, seed, start, stop, prior = job
     backend = OnnxRuntimeBackend()
-    finder, scorer = backend.load(locator, threads=1), backend.load(graph, threads=1)
+    finder, scorer = (
+        backend.load(locator, EngineSpec(threads=1)),
+        backend.load(graph, EngineSpec(threads=1)),
+    )
     rows: list[tuple[object, ...]] = []
     for index in range(start, stop):
         own = subject_seed(seed, index)

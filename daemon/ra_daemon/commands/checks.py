@@ -156,10 +156,11 @@ def backend(config: Config) -> Iterator[Check]:
     """The runtime loads and runs the score graph's file."""
     from ra_daemon import plugins
     from ra_engine.bundle import load_bundle
+    from ra_engine.spec import EngineSpec
 
     runtime = plugins.backend(config.scoring.backend)
     bundle = load_bundle(plugins.bundle_path(config.scoring.bundle, config.root))
-    session = runtime.load(bundle.graph, threads=1)
+    session = runtime.load(bundle.graph, EngineSpec(threads=1))
     yield _check("backend", ok=True, found=session.key, remedy="")
 
 

@@ -148,9 +148,10 @@ def _outputs(config: Any, scorer: Any, batch: Any) -> Any:
     from ra_daemon import plugins
     from ra_engine.bundle import load_bundle
     from ra_engine.plan import plan
+    from ra_engine.spec import EngineSpec
 
     bundle = load_bundle(plugins.bundle_path(config.scoring.bundle, config.root))
-    session = plugins.backend(config.scoring.backend).load(bundle.graph, threads=1)
+    session = plugins.backend(config.scoring.backend).load(bundle.graph, EngineSpec(threads=1))
     return plan([scorer], [(bundle, session)]).outputs(batch)
 
 

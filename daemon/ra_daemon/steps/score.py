@@ -16,6 +16,7 @@ from ra_engine.bundle import Bundle, load_bundle
 from ra_engine.contracts import Scorer, Session
 from ra_engine.locate import Locator
 from ra_engine.plan import Plan, plan
+from ra_engine.spec import EngineSpec
 from ra_engine.types import Finding, HandView, Located, QualityFlag, Radiograph, ScoredImage, Side
 
 
@@ -55,9 +56,9 @@ class Models:
         bundle = load_bundle(plugins.bundle_path(scoring.bundle, config.root))
         scorers, _broken = plugins.scorers(scoring.plugins)
         return cls(
-            locator=Locator(backend.load(locator.graph, threads=threads), locator),
+            locator=Locator(backend.load(locator.graph, EngineSpec(threads=threads)), locator),
             bundle=bundle,
-            session=backend.load(bundle.graph, threads=threads),
+            session=backend.load(bundle.graph, EngineSpec(threads=threads)),
             scorers=scorers,
             plans={},
         )

@@ -3,36 +3,36 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ra_engine.errors import BackendError
+from ra_engine.cpu import cpu_features
+from ra_engine.errors import BackendError, RuntimeMissingError
+from ra_engine.spec import EngineSpec, Form, Precision
 
 _INPUT_RANK = 4
 
 
 class OnnxRuntimeBackend:
-    """Loads ONNX files into CPU sessions; FP32, sequential."""
+    """Loads ONNX files into CPU sessions, sequential; INT8 by Q/DQ with unsigned activations."""
 
     name = "onnxruntime"
+    family = "cpu"
+    forms: Mapping[Precision, Form] = {"fp32": "master", "int8": "u8"}
 
-    def load(self, graph: Path, *, threads: int) -> OnnxSession:
-        """Load a graph with ``threads`` compute threads.
+    def load(self, graph: Path, spec: EngineSpec) -> OnnxSession:
+        """Load a graph with ``spec.threads`` compute threads.
 
         Raises:
             BackendError: the library is missing or refuses the graph.
         """
-        try:
-            ort = importlib.import_module("onnxruntime")
-        except ImportError as error:
-            raise BackendError(
-                f"onnxruntime cannot be imported: {error}", hint="pip install onnxruntime"
-            ) from error
+        ort = _library()
         options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = spec.threads
         options.inter_op_num_threads = 1
         options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL  # parallel measured slower
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -44,19 +44,38 @@ class OnnxRuntimeBackend:
                 f"onnxruntime refuses {graph.name}: {type(error).__name__}",
                 hint="Run ra-daemon models verify; a newer opset needs a newer onnxruntime.",
             ) from error
-        return OnnxSession(session, f"onnxruntime-{ort.__version__}-cpu")
+        key = f"onnxruntime-{ort.__version__}-cpu"
+        return OnnxSession(session, key, precision=spec.precision)
+
+    def facts(self, spec: EngineSpec) -> dict[str, object]:
+        """Version of the library and the processor's vector units, which choose its kernels.
+
+        Raises:
+            RuntimeMissingError: the library is not installed.
+        """
+        return {"version": _library().__version__, "cpu": cpu_features()}
+
+
+def _library() -> Any:
+    try:
+        return importlib.import_module("onnxruntime")
+    except ImportError as error:
+        raise RuntimeMissingError(
+            f"onnxruntime cannot be imported: {error}", hint="pip install onnxruntime"
+        ) from error
 
 
 class OnnxSession:
     """One loaded graph."""
 
-    precision = "fp32"
+    device = "cpu"
 
-    def __init__(self, session: Any, key: str) -> None:
+    def __init__(self, session: Any, key: str, *, precision: Precision = "fp32") -> None:
         self._session = session
         self._input = session.get_inputs()[0].name
         self._outputs = [o.name for o in session.get_outputs()]
         self.key = key
+        self.precision: Precision = precision
 
     def run(self, array: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """(batch, 1, rows, columns) float32 -> every output by name.

@@ -15,6 +15,7 @@ from ra_engine.bundle import load_bundle
 from ra_engine.contracts import Scorer
 from ra_engine.errors import ScorerError
 from ra_engine.plan import plan
+from ra_engine.spec import EngineSpec
 from ra_engine.testing import check_scorer, sample_batch
 from ra_engine.types import Finding, QualityFlag, ScoredImage
 from ra_plugins import bundles
@@ -29,7 +30,7 @@ BUILT_IN = (SvdhScorer, SeverityScorer, GradCamScorer)
 
 def check_on(scorer: Scorer, folder: Path) -> None:
     bundle = load_bundle(folder)
-    session = OnnxRuntimeBackend().load(bundle.graph, threads=1)
+    session = OnnxRuntimeBackend().load(bundle.graph, EngineSpec(threads=1))
     outputs = plan([scorer], [(bundle, session)]).outputs(sample_batch())
     writeable = {
         role: type(out)(

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from ra_engine.backends.onnxruntime import OnnxRuntimeBackend, OnnxSession
 from ra_engine.errors import BackendError
+from ra_engine.spec import EngineSpec
 from tests.support.bundles import GRAPHS
 
 
 @pytest.fixture(scope="module")
 def session() -> OnnxSession:
-    return OnnxRuntimeBackend().load(GRAPHS / "score.onnx", threads=2)
+    return OnnxRuntimeBackend().load(GRAPHS / "score.onnx", EngineSpec(threads=2))
 
 
 def test_the_key_names_runtime_version_and_device(session: OnnxSession) -> None:
@@ -59,7 +60,7 @@ def test_no_batch_is_a_backend_error(session: OnnxSession, shape: tuple[int, ...
 def test_a_file_that_is_no_graph_is_refused_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / "graph.onnx").write_bytes(b"not a graph")
     with pytest.raises(BackendError, match=r"refuses graph\.onnx") as caught:
-        OnnxRuntimeBackend().load(tmp_path / "graph.onnx", threads=1)
+        OnnxRuntimeBackend().load(tmp_path / "graph.onnx", EngineSpec(threads=1))
     assert "models verify" in caught.value.hint
 
 
@@ -69,7 +70,7 @@ def test_a_missing_library_names_its_package(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(importlib, "import_module", absent)
     with pytest.raises(BackendError, match="cannot be imported") as caught:
-        OnnxRuntimeBackend().load(GRAPHS / "score.onnx", threads=1)
+        OnnxRuntimeBackend().load(GRAPHS / "score.onnx", EngineSpec(threads=1))
     assert "pip install" in caught.value.hint
 
 

@@ -6,14 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from ra_engine.backends.onnxruntime import OnnxRuntimeBackend
 from ra_engine.bundle import load_bundle, write_sums
 from ra_engine.errors import BundleError
+from ra_engine.spec import EngineSpec
 from tests.support.bundles import LOCATOR, SCORE, locator_bundle, score_bundle
 
 
 def test_a_whole_bundle_loads_and_names_its_model(tmp_path: Path) -> None:
     bundle = load_bundle(score_bundle(tmp_path / "b"))
-    model = bundle.reference("onnxruntime-1-cpu")
+    session = OnnxRuntimeBackend().load(bundle.graph, EngineSpec())
+    model = bundle.reference(session)
+    assert (model.engine, model.precision, model.device) == (session.key, "fp32", "cpu")
     assert (bundle.name, bundle.version) == ("small", "1.0")
     assert model.digest == bundle.digest
     assert model.demonstration

@@ -13,6 +13,7 @@ from ra_engine.bundle import load_bundle, write_sums
 from ra_engine.errors import BundleError
 from ra_engine.locate import Locator, hands_of, implausibility
 from ra_engine.manifest import LocatorTable
+from ra_engine.spec import EngineSpec
 from ra_engine.testing import sample_landmarks
 from ra_engine.types import Radiograph
 from tests.support.bundles import locator_bundle, score_bundle
@@ -122,7 +123,7 @@ def test_fingers_in_the_wrong_order_are_implausible() -> None:
 @pytest.fixture
 def locator(tmp_path: Path) -> Locator:
     bundle = load_bundle(locator_bundle(tmp_path / "finder"))
-    return Locator(OnnxRuntimeBackend().load(bundle.graph, threads=1), bundle)
+    return Locator(OnnxRuntimeBackend().load(bundle.graph, EngineSpec(threads=1)), bundle)
 
 
 def test_a_radiograph_is_located(locator: Locator) -> None:
@@ -140,7 +141,7 @@ def test_a_radiograph_is_located(locator: Locator) -> None:
 
 def test_a_bundle_that_is_no_locator_is_refused(tmp_path: Path) -> None:
     bundle = load_bundle(score_bundle(tmp_path / "b"))
-    session = OnnxRuntimeBackend().load(bundle.graph, threads=1)
+    session = OnnxRuntimeBackend().load(bundle.graph, EngineSpec(threads=1))
     with pytest.raises(BundleError, match=r"has no \[locator\]"):
         Locator(session, bundle)
 
@@ -151,4 +152,4 @@ def test_statistics_without_their_arrays_are_refused(tmp_path: Path) -> None:
     write_sums(folder)
     bundle = load_bundle(folder)
     with pytest.raises(BundleError, match="must hold mean and precision"):
-        Locator(OnnxRuntimeBackend().load(bundle.graph, threads=1), bundle)
+        Locator(OnnxRuntimeBackend().load(bundle.graph, EngineSpec(threads=1)), bundle)

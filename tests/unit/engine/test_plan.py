@@ -14,6 +14,7 @@ from ra_engine.bundle import Bundle, load_bundle
 from ra_engine.contracts import Session
 from ra_engine.errors import ScorerError
 from ra_engine.plan import plan
+from ra_engine.spec import EngineSpec
 from ra_engine.testing import sample_batch
 from ra_engine.types import Batch, Finding, Measurement, ModelRef, Output, QualityFlag
 from ra_plugins.gradcam import GradCamScorer
@@ -25,11 +26,9 @@ from tests.support.bundles import SCORE, score_bundle
 class CountingSession:
     """A session that tells how often its graph ran."""
 
-    precision = "fp32"
-
     def __init__(self, inner: Session) -> None:
         self._inner = inner
-        self.key = inner.key
+        self.key, self.precision, self.device = inner.key, inner.precision, inner.device
         self.rows: list[int] = []
 
     def run(self, array: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
@@ -58,7 +57,7 @@ class Flagger:
 @pytest.fixture
 def model(tmp_path: Path) -> tuple[Bundle, CountingSession]:
     bundle = load_bundle(score_bundle(tmp_path / "small"))
-    return bundle, CountingSession(OnnxRuntimeBackend().load(bundle.graph, threads=1))
+    return bundle, CountingSession(OnnxRuntimeBackend().load(bundle.graph, EngineSpec(threads=1)))
 
 
 def scorers() -> list[SvdhScorer | SeverityScorer | GradCamScorer]:
@@ -96,7 +95,7 @@ def test_outputs_cannot_be_written(model: tuple[Bundle, CountingSession]) -> Non
 def test_views_of_one_image_share_the_rows_of_an_image_model(tmp_path: Path) -> None:
     text = SCORE.replace('unit = "hand"', 'unit = "image"').replace("hand_view", "letterbox")
     bundle = load_bundle(score_bundle(tmp_path / "whole", manifest=text))
-    session = CountingSession(OnnxRuntimeBackend().load(bundle.graph, threads=1))
+    session = CountingSession(OnnxRuntimeBackend().load(bundle.graph, EngineSpec(threads=1)))
     batch = sample_batch()
     score = plan([SvdhScorer()], [(bundle, session)]).outputs(batch)["svdh"].arrays["score"]
     assert session.rows == [len(batch.images)]
@@ -123,7 +122,7 @@ def test_a_role_that_no_bundle_offers_is_an_error_before_any_image(
 def test_a_missing_output_is_named(tmp_path: Path) -> None:
     text = SCORE.replace('outputs = ["members", ', "outputs = [")
     bundle = load_bundle(score_bundle(tmp_path / "b", manifest=text))
-    session = OnnxRuntimeBackend().load(bundle.graph, threads=1)
+    session = OnnxRuntimeBackend().load(bundle.graph, EngineSpec(threads=1))
     with pytest.raises(ScorerError, match="needs members of bundle small"):
         plan([SvdhScorer()], [(bundle, session)])
 

@@ -12,6 +12,7 @@ import pytest
 from ra_engine.backends.onnxruntime import OnnxRuntimeBackend
 from ra_engine.errors import BackendError
 from ra_engine.recipe import LowPrecision, _bfloat16, cast_graph, cast_model
+from ra_engine.spec import EngineSpec
 from ra_plugins.bundles import demo, locator
 
 onnx = pytest.importorskip("onnx", reason="install ra-daemon[build]")
@@ -115,8 +116,8 @@ def test_every_node_of_a_shipped_graph_has_one_float_type(
 def test_fp16_moves_the_demonstration_score_by_less_than_the_gate(tmp_path: Path) -> None:
     cast_graph(BUNDLES["demo"] / "graph.onnx", tmp_path / "low.onnx", "fp16")
     runtime = OnnxRuntimeBackend()
-    full = runtime.load(BUNDLES["demo"] / "graph.onnx", threads=2)
-    low = runtime.load(tmp_path / "low.onnx", threads=2)
+    full = runtime.load(BUNDLES["demo"] / "graph.onnx", EngineSpec(threads=2))
+    low = runtime.load(tmp_path / "low.onnx", EngineSpec(threads=2))
     images = np.random.default_rng(0).normal(size=(2, 1, 384, 288)).astype(np.float32)
     a, b = full.run(images), low.run(images)
     assert np.abs(a["score"] - b["score"]).max() <= 0.5

@@ -11,6 +11,7 @@ import pytest
 from ra_engine.backends.onnxruntime import OnnxRuntimeBackend
 from ra_engine.bundle import load_bundle
 from ra_engine.plan import Plan, plan
+from ra_engine.spec import EngineSpec
 from ra_engine.testing import sample_landmarks
 from ra_engine.types import Category, Heatmap, Measurement, Radiograph, ScoredImage, Side
 from ra_engine.views import hand_view
@@ -23,7 +24,7 @@ from tests.support.bundles import SCORE, score_bundle
 @pytest.fixture(scope="module")
 def chosen(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     bundle = load_bundle(score_bundle(tmp_path_factory.mktemp("b") / "small"))
-    session = OnnxRuntimeBackend().load(bundle.graph, threads=1)
+    session = OnnxRuntimeBackend().load(bundle.graph, EngineSpec(threads=1))
     return plan([SvdhScorer(), SeverityScorer(), GradCamScorer()], [(bundle, session)])
 
 
@@ -104,7 +105,7 @@ def test_codes_of_hand_and_total_differ() -> None:
 def test_a_score_off_the_scale_is_clipped(tmp_path: Path) -> None:
     text = SCORE.replace('rubric = "test"', 'rubric = "test"\nscale_max = 5.0')
     bundle = load_bundle(score_bundle(tmp_path / "b", manifest=text))
-    session = OnnxRuntimeBackend().load(bundle.graph, threads=1)
+    session = OnnxRuntimeBackend().load(bundle.graph, EngineSpec(threads=1))
     small = plan([SvdhScorer(), SeverityScorer()], [(bundle, session)])
     found = measured(small, *BOTH)
     total = found["svdh_total"][0]

@@ -9,6 +9,7 @@ import pytest
 
 from ra_engine.backends.onnxruntime import OnnxRuntimeBackend
 from ra_engine.bundle import load_bundle
+from ra_engine.spec import EngineSpec
 from tests.support.paths import REPOSITORY
 
 BUNDLES = REPOSITORY / "plugins" / "ra_plugins" / "bundles"
@@ -19,14 +20,14 @@ def _hands(n: int) -> np.ndarray:
 
 
 def test_map_sums_to_the_score_up_to_a_constant() -> None:
-    session = OnnxRuntimeBackend().load(BUNDLES / "demo" / "graph.onnx", threads=1)
+    session = OnnxRuntimeBackend().load(BUNDLES / "demo" / "graph.onnx", EngineSpec(threads=1))
     out = session.run(_hands(4))
     rest = out["score"] - out["cam"].sum((1, 2))
     assert np.ptp(rest) < 1e-3
 
 
 def test_batch_gives_what_single_images_give() -> None:
-    session = OnnxRuntimeBackend().load(BUNDLES / "demo" / "graph.onnx", threads=1)
+    session = OnnxRuntimeBackend().load(BUNDLES / "demo" / "graph.onnx", EngineSpec(threads=1))
     hands = _hands(3)
     together = session.run(hands)["score"]
     alone = np.concatenate([session.run(hands[i : i + 1])["score"] for i in range(3)])
@@ -34,7 +35,7 @@ def test_batch_gives_what_single_images_give() -> None:
 
 
 def test_cumulative_logits_never_rise() -> None:
-    session = OnnxRuntimeBackend().load(BUNDLES / "demo" / "graph.onnx", threads=1)
+    session = OnnxRuntimeBackend().load(BUNDLES / "demo" / "graph.onnx", EngineSpec(threads=1))
     logits = session.run(_hands(4))["class_logits"]
     assert logits.shape == (4, 6)
     assert np.all(np.diff(logits, axis=1) <= 1e-4)
@@ -60,7 +61,7 @@ def test_export_keeps_the_numbers(trunk: str, tmp_path: Path) -> None:
     names = ["members", "score", "class_logits", "cam"]
     export(module, (384, 288), names, tmp_path / "graph.onnx")
     hands = _hands(3)
-    out = OnnxRuntimeBackend().load(tmp_path / "graph.onnx", threads=1).run(hands)
+    out = OnnxRuntimeBackend().load(tmp_path / "graph.onnx", EngineSpec(threads=1)).run(hands)
     with torch.no_grad():
         want = module(torch.from_numpy(hands))
     for name, value in zip(names, want, strict=True):

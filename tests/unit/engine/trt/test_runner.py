@@ -10,6 +10,7 @@ from ra_engine.backends.onnxruntime import OnnxRuntimeBackend
 from ra_engine.backends.trt.deserialise import Loaded
 from ra_engine.backends.trt.runner import BUCKETS, Limits, Runner
 from ra_engine.errors import BackendError, DeviceMemoryError, EngineFileError
+from ra_engine.spec import EngineSpec
 from tests.support.bundles import GRAPHS
 from tests.support.trt import MARK, FakeCuda, FakeTrt
 
@@ -29,7 +30,9 @@ def images(count: int) -> NDArray[np.float32]:
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 16, 31, 32, 33, 70])
 def test_any_batch_gives_what_the_reference_gives(count: int, rtx: bool) -> None:
     made = runner(FakeTrt(), rtx=rtx)
-    reference = OnnxRuntimeBackend().load(GRAPHS / "score.onnx", threads=1).run(images(count))
+    reference = (
+        OnnxRuntimeBackend().load(GRAPHS / "score.onnx", EngineSpec(threads=1)).run(images(count))
+    )
     for _ in range(3):  # first plain, then captured, then replayed
         found = made.run(images(count))
         assert found.keys() == reference.keys()
