@@ -13,9 +13,7 @@ from ra_engine.backends.trt.api import Context, Engine, TensorRt
 from ra_engine.backends.trt.cuda import Cuda
 from ra_engine.backends.trt.staging import shapes, slot
 from ra_engine.errors import BackendError, DeviceMemoryError, EngineFileError
-
-BUCKETS = (1, 2, 4, 8, 16, 32)
-"""Batch sizes that run; a batch is padded with zeros up to the next one."""
+from ra_engine.spec import BUCKETS
 
 _LATENCY = 2
 """The largest bucket of profile 0; larger ones run with profile 1."""
@@ -24,10 +22,15 @@ _MIB = 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What an engine may use: bytes of device memory (None: what is free), rows of a batch."""
+    """What an engine may use.
+
+    Attributes:
+        memory: most bytes of device memory; None: what is free.
+        buckets: batch sizes that run, rising; a batch is padded with zeros up to the next one.
+    """
 
     memory: int | None = None
-    rows: int = BUCKETS[-1]
+    buckets: tuple[int, ...] = BUCKETS
 
 
 class Runner:
@@ -51,7 +54,7 @@ class Runner:
         """
         self._api, self._cuda, self._engine, self._rtx = api, cuda, engine, rtx
         self._lock = threading.Lock()
-        self.buckets = tuple(b for b in BUCKETS if b <= limits.rows) or BUCKETS[:1]
+        self.buckets = limits.buckets
         if engine.num_optimization_profiles <= max(map(_profile, self.buckets)):
             raise EngineFileError("The engine lacks a profile for these batches.")
         (name, row), outputs = shapes(api, engine)
