@@ -100,6 +100,30 @@ class Route(Section):
     refusals: bool = Field(default=False, description="Send a visible report of a refusal.")
 
 
+class Gate(Section):
+    """What tags may say against scoring an image: whole words, case ignored, in series
+    description, protocol name, image comments and body part."""
+
+    cast_words: tuple[str, ...] = (
+        *("cast", "plaster", "splint", "orthosis"),
+        *("gips", "gipsverband", "schiene", "plâtre", "platre", "attelle"),
+        *("yeso", "férula", "ferula", "gesso", "tala", "tutore"),
+    )
+    prosthesis_words: tuple[str, ...] = (
+        *("prosthesis", "arthroplasty", "arthrodesis", "implant", "implants", "osteosynthesis"),
+        *("orif", "internal fixation", "k-wire", "k-wires", "metalwork"),
+        *("prothese", "prothèse", "prótesis", "protesis", "protesi", "prótese"),
+        *("endoprothese", "arthrodese", "osteosynthese", "ostéosynthèse", "kirschner"),
+    )
+    unless_words: tuple[str, ...] = Field(
+        default=(
+            *("out of cast", "out of plaster", "cast removed", "after cast removal", "no cast"),
+            *("without cast", "post cast", "ohne gips", "nach gips", "sans plâtre", "no implant"),
+        ),
+        description="Phrases that take the sting out of a word.",
+    )
+
+
 class Scoring(Section):
     """How jobs are worked."""
 
@@ -169,6 +193,7 @@ class Config(Section):
     tls: Tls = Tls()
     peer: tuple[Peer, ...] = ()
     route: tuple[Route, ...] = ()
+    gate: Gate = Gate()
     scoring: Scoring = Scoring()
     delivery: Delivering = Delivering()
     schedule: Schedule = Schedule()

@@ -104,6 +104,11 @@ class Refused:
         return f"{REASON_TEXT[self.reason]} {self.detail}".strip()
 
 
+def not_selected(selected_uid: str) -> Refused:
+    """The refusal that names the object that is scored in its place."""
+    return Refused(reason=Reason.NOT_SELECTED, detail=f"SOP instance {selected_uid}.")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
     """Who sent an object, as negotiated: AE titles and network address."""
@@ -140,6 +145,16 @@ class Header:
     burned_in_annotation: str = ""
     presentation_intent: str = ""
     transfer_syntax_uid: str = ""
+    acquisition_date: str = ""
+    acquisition_time: str = ""
+    acquisition_number: str = ""
+    irradiation_event_uid: str = ""
+    protocol_name: str = ""
+    image_comments: str = ""
+    conversion_type: str = ""
+    view_codes: tuple[str, ...] = ()
+    region_codes: tuple[str, ...] = ()
+    made_from_others: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

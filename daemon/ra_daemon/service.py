@@ -35,6 +35,7 @@ from ra_daemon.worker.loop import Loop
 from ra_daemon.worker.process import ScorerProcess
 from ra_daemon.worker.receivers import Receivers
 from ra_daemon.worker.sdnotify import notify
+from ra_daemon.worker.selection import Selection
 
 PARTS = frozenset({"receive", "score", "deliver", "web"})
 _log = log.get(__name__)
@@ -117,6 +118,7 @@ class Node:
             owner=f"{os.uname().nodename}:{os.getpid()}:{index}",
             route_of=self._route_of,
             record=self._record,
+            selection=Selection(self._config, self._engine, self._queue, self._route_of),
         )
         self._dispatchers.append(dispatcher)
         self._add(f"score-{index}", dispatcher.step, 0.3)
@@ -153,7 +155,7 @@ class Node:
         return True
 
     def _pipeline(self, route: Route) -> str:
-        return score.pipeline_digest(self._config, route.scorers, gate.GATE_VERSION)
+        return score.pipeline_digest(self._config, route.scorers, gate.version(self._config.gate))
 
     def _route_of(self, claim: Claim) -> Route:
         """The route that admitted the image, as it is now; else the first that matches."""

@@ -87,7 +87,7 @@ class Run:
 
         route = config.route[0] if config.route else Route(name="files")
         pipeline = Pipeline(config, progress=lambda _stage, _blame: None)
-        digest = score.pipeline_digest(config, route.scorers, gate.GATE_VERSION)
+        digest = score.pipeline_digest(config, route.scorers, gate.version(config.gate))
         return cls(
             pipeline=pipeline,
             route=route,

@@ -16,6 +16,7 @@ from pydicom.config import settings
 from pydicom.filereader import read_partial
 from pydicom.tag import Tag
 
+from ra_daemon.dicom.sides import side_of
 from ra_daemon.domain import Header, Reason, Refused
 from ra_daemon.errors import UnreadableError
 from ra_engine.types import Radiograph, Side
@@ -24,7 +25,7 @@ settings.reading_validation_mode = 0  # dirty values are ours to judge, not pydi
 
 _CHUNK = 1 << 20
 _PIXEL_DATA = Tag(0x7FE0, 0x0010)
-_HEADER_LIMIT = 1 << 22
+_ORIGINS = ("SourceImageSequence", "DerivationCodeSequence", "ReferencedImageSequence")
 
 
 def digests(path: Path) -> tuple[str, str]:
@@ -81,6 +82,16 @@ def read_header(path: Path) -> Header:
         burned_in_annotation=_text(ds, "BurnedInAnnotation"),
         presentation_intent=_text(ds, "PresentationIntentType"),
         transfer_syntax_uid=str(getattr(ds.file_meta, "TransferSyntaxUID", "")),
+        acquisition_date=_text(ds, "AcquisitionDate") or _text(ds, "AcquisitionDateTime")[:8],
+        acquisition_time=_text(ds, "AcquisitionTime") or _text(ds, "AcquisitionDateTime")[8:],
+        acquisition_number=_text(ds, "AcquisitionNumber"),
+        irradiation_event_uid=_text(ds, "IrradiationEventUID"),
+        protocol_name=_text(ds, "ProtocolName"),
+        image_comments=_text(ds, "ImageComments"),
+        conversion_type=_text(ds, "ConversionType"),
+        view_codes=_codes(ds, "ViewCodeSequence"),
+        region_codes=_codes(ds, "AnatomicRegionSequence"),
+        made_from_others=any(_values(ds, k) for k in _ORIGINS),
     )
 
 
@@ -284,14 +295,16 @@ def _spacing(ds: Dataset) -> tuple[tuple[float, float] | None, str]:
 
 
 def _side(ds: Dataset) -> tuple[Side, str]:
-    for keyword in ("ImageLaterality", "Laterality"):
-        letter = _text(ds, keyword).upper()
-        if letter in ("L", "R"):
-            return (Side.LEFT if letter == "L" else Side.RIGHT), keyword
-    for item in _frame_laterality(ds):
-        if item in ("L", "R"):
-            return (Side.LEFT if item == "L" else Side.RIGHT), "FrameLaterality"
-    return Side.UNKNOWN, ""
+    stated = [(k, _text(ds, k)) for k in ("ImageLaterality", "Laterality")]
+    stated += [("FrameLaterality", letter) for letter in _frame_laterality(ds)]
+    return side_of(stated, f"{_text(ds, 'SeriesDescription')} / {_text(ds, 'ProtocolName')}")
+
+
+def _codes(ds: Dataset, keyword: str) -> tuple[str, ...]:
+    """SNOMED CT values of a code sequence."""
+    items = [i for i in _values(ds, keyword) if isinstance(i, Dataset)]
+    sct = [i for i in items if _text(i, "CodingSchemeDesignator") in ("SCT", "99SDM")]
+    return tuple(_text(i, "CodeValue") for i in sct)
 
 
 def _frame_laterality(ds: Dataset) -> Iterator[str]:

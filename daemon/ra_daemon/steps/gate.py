@@ -10,16 +10,16 @@ import math
 
 import numpy as np
 
-from ra_daemon.config import Route
+from ra_daemon.config import Gate, Route
+from ra_daemon.dicom import anatomy
+from ra_daemon.dicom.sides import BOTH, CONFLICT
 from ra_daemon.domain import Header, Reason, Refused
+from ra_daemon.exposures import CR, DX_PRESENTATION, DX_PROCESSING, for_processing
 from ra_engine.types import HandView, Located, Radiograph, Side
 
-GATE_VERSION = "1"
-"""Part of the pipeline digest: raise it when a rule or a threshold here changes."""
+GATE_VERSION = "2"
+"""Raise it when a rule or a threshold here changes."""
 
-CR = "1.2.840.10008.5.1.4.1.1.1"
-DX_PRESENTATION = "1.2.840.10008.5.1.4.1.1.1.1"
-DX_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1.1"
 SECONDARY_CAPTURES = frozenset(
     {
         "1.2.840.10008.5.1.4.1.1.7",
@@ -27,50 +27,6 @@ SECONDARY_CAPTURES = frozenset(
         "1.2.840.10008.5.1.4.1.1.7.3",
     }
 )
-
-OTHER_BODY_PARTS = frozenset(
-    (
-        "ABDOMEN",
-        "ANKLE",
-        "BREAST",
-        "CALCANEUS",
-        "CHEST",
-        "CLAVICLE",
-        "COCCYX",
-        "CSPINE",
-        "ELBOW",
-        "FEMUR",
-        "FOOT",
-        "HEAD",
-        "HEART",
-        "HIP",
-        "HUMERUS",
-        "JAW",
-        "KNEE",
-        "LEG",
-        "LSPINE",
-        "LUNG",
-        "MANDIBLE",
-        "MAXILLA",
-        "NECK",
-        "NOSE",
-        "ORBIT",
-        "PATELLA",
-        "PELVIS",
-        "RIB",
-        "RIBS",
-        "SACRUM",
-        "SCAPULA",
-        "SHOULDER",
-        "SKULL",
-        "SPINE",
-        "STERNUM",
-        "TIBIA",
-        "TOE",
-        "TSPINE",
-    )
-)
-WRONG_VIEWS = frozenset(["LL", "RL", "LLD", "RLD", "LLO", "RLO", "LATERAL", "OBLIQUE"])
 
 MIN_SIDE_PX = 160
 MIN_HAND_PX = 40.0  # wrist to third MCP; below it a joint space is under a pixel
@@ -81,12 +37,36 @@ MAX_HANDS = 2
 MARGIN = 0.02  # of the image's longer side: fingertips may touch the collimated edge
 
 
-def judge_header(header: Header, route: Route) -> Refused | None:
+def version(rules: Gate) -> str:
+    """The gate's part of the pipeline digest: its version and its configured words."""
+    return f"{GATE_VERSION}/{rules.model_dump_json()}"
+
+
+def judge_header(header: Header, route: Route, rules: Gate) -> Refused | None:
     """Refuse what the tags plainly rule out; None leaves the verdict to the pixels."""
     for rule in (_object, _exposure, _patient, _size):
         refused = rule(header, route)
         if refused is not None:
             return refused
+    return _described(header, rules)
+
+
+def _described(header: Header, rules: Gate) -> Refused | None:
+    """A cast or metal that a person wrote down about this image."""
+    told = (
+        header.series_description,
+        header.protocol_name,
+        header.image_comments,
+        header.body_part,
+    )
+    text = " / ".join(told)
+    for words, reason in (
+        (rules.cast_words, Reason.CAST),
+        (rules.prosthesis_words, Reason.PROSTHESIS),
+    ):
+        word = anatomy.says(text, words, rules.unless_words)
+        if word:  # the configured word, never the text: that may name a patient
+            return Refused(reason=reason, detail=f"By the word {word!r} in its description.")
     return None
 
 
@@ -114,28 +94,43 @@ def judge_pixels(radiograph: Radiograph, located: Located) -> Refused | None:
 def laterality(radiograph: Radiograph, located: Located) -> tuple[Side, str, bool]:
     """Side of a one-hand image, its source, and whether tags and pixels conflict.
 
-    A tag of one side on an image of two hands is a conflict: only the total is then given.
+    Conflicts: tags that contradict each other, a tag of one side on an image of two hands, a tag
+    of both sides on an image of one. Only the total is then given, and no side.
     """
+    source = radiograph.side_source
     if len(located.hands) == 1:
-        return radiograph.side, radiograph.side_source or "none", False
-    return Side.UNKNOWN, "position", radiograph.side is not Side.UNKNOWN
+        if source in (CONFLICT, BOTH):
+            return Side.UNKNOWN, "none", True
+        return radiograph.side, source or "none", False
+    return Side.UNKNOWN, "position", source not in ("", BOTH)
 
 
 def _object(header: Header, route: Route) -> Refused | None:
     if header.manufacturer.lower() == "ra-daemon project" or "GRADCAM" in header.image_type:
         return Refused(reason=Reason.OWN_OUTPUT)
+    if anatomy.MADE_BY_ANALYSIS & {v.upper() for v in header.image_type}:
+        return Refused(reason=Reason.DERIVED, detail="By Image Type.")
     uid = header.sop_class_uid
     if uid in SECONDARY_CAPTURES:
         if not route.secondary_capture:
             return Refused(reason=Reason.FOR_PROCESSING, detail="Secondary capture.")
-        return None
+        return _capture(header)
     if uid not in (CR, DX_PRESENTATION, DX_PROCESSING):
         return Refused(reason=Reason.UNSUPPORTED_SOP_CLASS, detail=f"SOP class {uid}.")
     if header.image_type and header.image_type[0].upper() == "DERIVED":
         return Refused(reason=Reason.DERIVED)
-    for_processing = uid == DX_PROCESSING or header.presentation_intent == "FOR PROCESSING"
-    if for_processing and not route.for_processing:
+    if for_processing(header) and not route.for_processing:
         return Refused(reason=Reason.FOR_PROCESSING)
+    return None
+
+
+def _capture(header: Header) -> Refused | None:
+    """Of secondary captures only digitised film is an exposure; others show somebody's result."""
+    if header.conversion_type.upper() in anatomy.NOT_FILM:
+        detail = f"Conversion type {header.conversion_type.upper()}."
+        return Refused(reason=Reason.DERIVED, detail=detail)
+    if header.made_from_others:
+        return Refused(reason=Reason.DERIVED, detail="It names the images that it was made from.")
     return None
 
 
@@ -143,10 +138,14 @@ def _exposure(header: Header, route: Route) -> Refused | None:
     if header.photometric and not header.photometric.startswith("MONOCHROME"):
         detail = f"Photometric interpretation {header.photometric}."
         return Refused(reason=Reason.UNSUPPORTED_PHOTOMETRY, detail=detail)
-    if header.body_part.upper().replace(" ", "") in OTHER_BODY_PARTS:
+    if header.body_part.upper().replace(" ", "") in anatomy.OTHER_BODY_PARTS:
         return Refused(reason=Reason.NOT_A_HAND, detail="By Body Part Examined.")
-    if header.view_position.upper() in WRONG_VIEWS:
+    if header.region_codes and anatomy.OTHER_REGIONS.issuperset(header.region_codes):
+        return Refused(reason=Reason.NOT_A_HAND, detail="By Anatomic Region.")
+    if header.view_position.upper() in anatomy.WRONG_VIEWS:
         return Refused(reason=Reason.WRONG_VIEW, detail="By View Position.")
+    if anatomy.WRONG_VIEW_CODES & set(header.view_codes):
+        return Refused(reason=Reason.WRONG_VIEW, detail="By View Code.")
     if header.burned_in_annotation.upper() == "YES":
         return Refused(reason=Reason.BURNED_IN, detail="By Burned In Annotation.")
     return None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from ra_daemon.config import Config, Route
-from ra_daemon.domain import Claim, Failed, Outcome, Reason, Refused
+from ra_daemon.domain import Claim, Failed, Outcome, Reason, Refused, not_selected
 from ra_daemon.store import findings, results
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.queue import JobQueue
+from ra_daemon.store.twins import scored_twin
 
 POPULATION_REASONS = frozenset(Reason) - {
     Reason.OWN_OUTPUT,
@@ -50,7 +51,7 @@ def record(
         data = findings.dump_heatmaps(outcome)
         if data is not None:
             heatmap_path, _ = store.put_bytes(data, ".npz")
-    results.record(
+    written = results.record(
         engine,
         queue,
         claim,
@@ -63,5 +64,12 @@ def record(
         and isinstance(outcome, Refused)
         and outcome.reason in POPULATION_REASONS,
         demonstration=demonstration,
+        veto=lambda conn: _twin(conn, claim),
     )
-    return "refused" if isinstance(outcome, Refused) else "scored"
+    return "refused" if isinstance(written, Refused) else "scored"
+
+
+def _twin(conn: Connection, claim: Claim) -> Refused | None:
+    """Never two answers for one exposure: a twin that was scored meanwhile stays the only one."""
+    uid = scored_twin(conn, claim)
+    return None if uid is None else not_selected(uid)

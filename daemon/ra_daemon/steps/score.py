@@ -151,12 +151,8 @@ def with_sides(
 def _scored(gated: Gated, findings: Sequence[Finding]) -> Scored:
     extra: list[Finding] = []
     if gated.conflict:
-        extra.append(
-            QualityFlag(
-                code="laterality_conflict",
-                text="The tags name one side, the image shows two hands: total only.",
-            )
-        )
+        text = "Tags and image, or tags among themselves, dispute the side: total only."
+        extra.append(QualityFlag(code="laterality_conflict", text=text))
     views = gated.image.views
     hands = "both" if len(views) == 2 else (views[0].side.value if views else "unknown")
     return Scored(

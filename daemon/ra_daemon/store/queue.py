@@ -103,10 +103,16 @@ class JobQueue:
             ).scalars()
             return claims_of(conn, list(extended))
 
-    def release(self, claims: Sequence[Claim]) -> int:
-        """Give claims back unworked; no attempt is charged. Returns how many were still ours."""
+    def release(self, claims: Sequence[Claim], delay_s: float = 0.0) -> int:
+        """Give claims back unworked, due after ``delay_s``; no attempt is charged.
+
+        Returns:
+            How many were still ours.
+        """
         with self._engine.begin() as conn:
-            values = {"state": JobState.QUEUED.value, **_FREE}
+            values: dict[str, Any] = {"state": JobState.QUEUED.value, **_FREE}
+            if delay_s:
+                values["not_before"] = self._now(conn) + timedelta(seconds=delay_s)
             return conn.execute(sa.update(job).where(_held(claims)).values(**values)).rowcount
 
     def settle(self, conn: sa.Connection, claim: Claim, state: JobState, cause: str = "") -> None:

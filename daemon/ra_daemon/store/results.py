@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import sqlalchemy as sa
@@ -29,17 +29,23 @@ def record(
     refusal_report: bool = False,
     role: Role = "active",
     demonstration: bool = False,
-) -> None:
+    veto: Callable[[sa.Connection], Refused | None] = lambda _conn: None,
+) -> Scored | Refused:
     """Write an outcome, settle its job and queue its report, all or nothing.
 
     Earlier current rows of the instance become superseded (unless ``role`` is shadow: shadow
     results are stored and never reported). ``demonstration`` marks a refusal; scored rows carry
-    it by their models.
+    it by their models. ``veto`` may turn a score into a refusal, in the same transaction.
+
+    Returns:
+        What was written.
 
     Raises:
         LeaseLostError: another worker holds the job now; nothing was written.
     """
     with engine.begin() as conn:
+        if isinstance(outcome, Scored):
+            outcome = veto(conn) or outcome
         if isinstance(outcome, Refused):
             queue.settle(conn, claim, JobState.REFUSED, cause=outcome.reason.value)
         else:
@@ -58,9 +64,10 @@ def record(
         else:
             outcome_id = outcomes.add_scored(conn, outcome, source, heatmap_path=heatmap_path)
         if outcome_id is None or role == "shadow":
-            return
+            return outcome
         outcomes.supersede_instance(conn, claim.instance_id, outcome_id)
         if isinstance(outcome, Scored):
             reports.add(conn, outcome_id, "scored", destinations, deliver, now)
         elif refusal_report:
             reports.add(conn, outcome_id, "refused", destinations, deliver, now)
+    return outcome

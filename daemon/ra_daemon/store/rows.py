@@ -19,7 +19,8 @@ def dump_header(header: Header) -> str:
 def load_header(text: str) -> Header:
     """The header that ``dump_header`` wrote."""
     fields: dict[str, Any] = json.loads(text)
-    fields["image_type"] = tuple(fields.get("image_type", ()))
+    for name in ("image_type", "view_codes", "region_codes"):
+        fields[name] = tuple(fields.get(name, ()))
     return Header(**fields)
 
 

@@ -16,6 +16,7 @@ from ra_daemon.store.queue import JobQueue
 from ra_daemon.windows import Window
 from ra_daemon.worker.messages import ScoreTask
 from ra_daemon.worker.process import ScorerProcess
+from ra_daemon.worker.selection import Selection
 
 _log = log.get(__name__)
 
@@ -40,6 +41,7 @@ class Dispatcher:
         owner: str,
         route_of: Callable[[Claim], Route],
         record: Recorder,
+        selection: Selection,
     ) -> None:
         self._config = config
         self._queue = queue
@@ -47,6 +49,7 @@ class Dispatcher:
         self._owner = owner
         self._route_of = route_of
         self._record = record
+        self._selection = selection
         self._window = Window.parse(config.schedule.off_hours)
         self._held: dict[int, Claim] = {}
         self._guard = threading.Lock()
@@ -59,7 +62,12 @@ class Dispatcher:
         checkpoints.hit("claim")
         with self._guard:
             self._held = {c.job_id: c for c in claims}
-        groups: list[list[Claim]] = [claims]
+        chosen, twins = self._selection.split(claims)
+        for claim, refused in twins:
+            self._settle(claim, refused)
+        with self._guard:
+            self._held = {c.job_id: c for c in chosen}
+        groups: list[list[Claim]] = [chosen] if chosen else []
         while groups:
             groups += self._work(groups.pop())
         return True

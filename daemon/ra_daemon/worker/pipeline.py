@@ -31,6 +31,7 @@ class Pipeline:
 
     def __init__(self, config: Config, *, progress: ProgressTeller) -> None:
         self._progress = progress
+        self._rules = config.gate
         self._models = score.Models.load(config)
 
     @property
@@ -54,7 +55,7 @@ class Pipeline:
         """Decode and gate one image."""
         timings: dict[str, float] = {}
         try:
-            refused = gate.judge_header(task.header, task.route)
+            refused = gate.judge_header(task.header, task.route, self._rules)
             if refused is not None:
                 checkpoints.hit("gate")
                 return refused

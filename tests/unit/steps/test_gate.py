@@ -5,23 +5,28 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from pydicom import dcmread
 
-from ra_daemon.config import Config, Route
+from ra_daemon.config import Config, Gate, Route
 from ra_daemon.dicom import read
+from ra_daemon.dicom.sides import BOTH, CONFLICT
 from ra_daemon.domain import Header, Reason, Refused
 from ra_daemon.steps import gate
 from ra_daemon.steps.score import Models
-from ra_engine.types import Radiograph
+from ra_engine.types import Radiograph, Side
 from ra_training.phantom import Exposure, generate, render_nonhand
+from tests.support import dicom_sources
 from tests.support.paths import shared_data
 
 ROUTE = Route(name="all")
+RULES = Gate()
 HAND = Header(
     sop_class_uid=gate.DX_PRESENTATION, sop_instance_uid="1.2", study_instance_uid="1.3",
     series_instance_uid="1.4", body_part="HAND", view_position="PA", patient_age_years=55,
@@ -51,7 +56,7 @@ def of_picture(grey: NDArray[np.uint8], side: int | None = None) -> Radiograph:
 
 
 def test_a_plain_hand_passes() -> None:
-    assert gate.judge_header(HAND, ROUTE) is None
+    assert gate.judge_header(HAND, ROUTE, RULES) is None
 
 
 @pytest.mark.parametrize(
@@ -70,12 +75,125 @@ def test_a_plain_hand_passes() -> None:
         ({"burned_in_annotation": "YES"}, Reason.BURNED_IN),
         ({"patient_age_years": 12.0}, Reason.UNDER_AGE),
         ({"rows": 64}, Reason.TOO_SMALL),
+        ({"image_type": ("ORIGINAL", "PRIMARY", "", "CAD")}, Reason.DERIVED),
+        ({"region_codes": ("56459004",)}, Reason.NOT_A_HAND),
+        ({"view_codes": ("399352003",)}, Reason.WRONG_VIEW),
+        ({"series_description": "HAND IN CAST"}, Reason.CAST),
+        ({"image_comments": "Gips links"}, Reason.CAST),
+        ({"protocol_name": "main avec plâtre"}, Reason.CAST),
+        ({"body_part": "HAND CAST"}, Reason.CAST),
+        ({"image_comments": "MCP II arthroplasty"}, Reason.PROSTHESIS),
+        ({"series_description": "hand, K-wire in situ"}, Reason.PROSTHESIS),
     ],
 )
 def test_tags_that_rule_an_image_out(change: dict[str, object], reason: Reason) -> None:
-    refused = gate.judge_header(replace(HAND, **change), ROUTE)  # type: ignore[arg-type]
+    refused = gate.judge_header(replace(HAND, **change), ROUTE, RULES)  # type: ignore[arg-type]
     assert isinstance(refused, Refused)
     assert refused.reason is reason
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"series_description": "HAND OUT OF CAST"},
+        {"image_comments": "no implant, cast removed"},
+        {"series_description": "forecast broadcast"},
+        {"study_description": "cast check"},  # the order, perhaps of other images
+        {"region_codes": ("85562004", "56459004")},
+        {"region_codes": ("8205005",)},
+        {"view_codes": ("272479007",)},
+    ],
+)
+def test_tags_that_rule_nothing_out(change: dict[str, object]) -> None:
+    assert gate.judge_header(replace(HAND, **change), ROUTE, RULES) is None  # type: ignore[arg-type]
+
+
+def test_the_words_are_a_sites_own() -> None:
+    rules = Gate(cast_words=("kipsi",), unless_words=("ei kipsi",))
+    told = [gate.judge_header(replace(HAND, series_description=text), ROUTE, rules)
+            for text in ("kipsi", "ei kipsi", "cast")]  # fmt: skip
+    assert [t and t.reason for t in told] == [Reason.CAST, None, None]
+    assert gate.version(rules) != gate.version(RULES)
+
+
+def test_a_refusal_quotes_no_description() -> None:
+    header = replace(HAND, image_comments="cast of SECRET^NAME")
+    refused = gate.judge_header(header, ROUTE, RULES)
+    assert refused is not None
+    assert "SECRET" not in refused.text
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"conversion_type": "DF"}, None),
+        ({"conversion_type": ""}, None),
+        ({"conversion_type": "WSD"}, Reason.DERIVED),
+        ({"conversion_type": "SYN"}, Reason.DERIVED),
+        ({"made_from_others": True}, Reason.DERIVED),
+        ({"image_type": ("DERIVED", "SECONDARY", "", "HEATMAP")}, Reason.DERIVED),
+    ],
+)
+def test_other_vendors_captures_are_no_film(
+    change: dict[str, object], reason: Reason | None
+) -> None:
+    route = Route(name="film", secondary_capture=True)
+    film = replace(HAND, sop_class_uid="1.2.840.10008.5.1.4.1.1.7")
+    refused = gate.judge_header(replace(film, **change), route, RULES)  # type: ignore[arg-type]
+    assert (refused and refused.reason) is reason
+
+
+@pytest.mark.parametrize(
+    ("tags", "side", "source"),
+    [
+        ({"ImageLaterality": "L"}, Side.LEFT, "ImageLaterality"),
+        ({"Laterality": "R"}, Side.RIGHT, "Laterality"),
+        ({"ImageLaterality": "L", "Laterality": "L"}, Side.LEFT, "ImageLaterality"),
+        ({"ImageLaterality": "L", "Laterality": "R"}, Side.UNKNOWN, CONFLICT),
+        ({"ImageLaterality": "L", "SeriesDescription": "Hand rechts"}, Side.UNKNOWN, CONFLICT),
+        ({"ImageLaterality": "L", "ProtocolName": "HAND, LEFT"}, Side.LEFT, "ImageLaterality"),
+        ({"Laterality": "L", "ProtocolName": "left and right"}, Side.LEFT, "Laterality"),
+        ({"SeriesDescription": "Hand left"}, Side.UNKNOWN, ""),
+        ({"ImageLaterality": "B", "SeriesDescription": "right"}, Side.UNKNOWN, BOTH),
+        ({"ImageLaterality": "U"}, Side.UNKNOWN, ""),
+        ({}, Side.UNKNOWN, ""),
+    ],
+)
+def test_sides_by_tags(tmp_path: Path, tags: dict[str, str], side: Side, source: str) -> None:
+    path = dicom_sources.clean(tmp_path / "a.dcm", hands="left")
+    ds = dcmread(path)
+    for keyword in ("ImageLaterality", "Laterality", "SeriesDescription", "ProtocolName"):
+        if keyword in ds:
+            delattr(ds, keyword)
+    for keyword, value in tags.items():
+        setattr(ds, keyword, value)
+    ds.save_as(path)
+    decoded = read.decode(path)
+    assert isinstance(decoded, Radiograph)
+    assert (decoded.side, decoded.side_source) == (side, source)
+
+
+@pytest.mark.parametrize(
+    ("hands", "side", "source", "told"),
+    [
+        (1, Side.LEFT, "Laterality", (Side.LEFT, "Laterality", False)),
+        (1, Side.UNKNOWN, "", (Side.UNKNOWN, "none", False)),
+        (1, Side.UNKNOWN, CONFLICT, (Side.UNKNOWN, "none", True)),
+        (1, Side.UNKNOWN, BOTH, (Side.UNKNOWN, "none", True)),
+        (2, Side.UNKNOWN, "", (Side.UNKNOWN, "position", False)),
+        (2, Side.UNKNOWN, BOTH, (Side.UNKNOWN, "position", False)),
+        (2, Side.UNKNOWN, CONFLICT, (Side.UNKNOWN, "position", True)),
+        (2, Side.RIGHT, "Laterality", (Side.UNKNOWN, "position", True)),
+    ],
+)
+def test_a_disputed_side_is_no_side(
+    hands: int, side: Side, source: str, told: tuple[Side, str, bool]
+) -> None:
+    radiograph = Radiograph(
+        pixels=np.zeros((4, 4), np.uint16), inverted=False, side=side, side_source=source
+    )
+    located = SimpleNamespace(hands=[object()] * hands)
+    assert gate.laterality(radiograph, located) == told  # type: ignore[arg-type]
 
 
 def test_a_route_may_take_film_and_processing() -> None:
@@ -85,8 +203,8 @@ def test_a_route_may_take_film_and_processing() -> None:
         sop_class_uid="1.2.840.10008.5.1.4.1.1.7",
         image_type=("DERIVED", "SECONDARY"),
     )
-    assert gate.judge_header(film, route) is None
-    assert gate.judge_header(replace(HAND, sop_class_uid=gate.DX_PROCESSING), route) is None
+    assert gate.judge_header(film, route, RULES) is None
+    assert gate.judge_header(replace(HAND, sop_class_uid=gate.DX_PROCESSING), route, RULES) is None
 
 
 def test_generated_hands_are_accepted(models: Models) -> None:
