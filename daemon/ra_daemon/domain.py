@@ -66,6 +66,7 @@ class Lane(IntEnum):
     STAT = 0
     NORMAL = 1
     OFF_HOURS = 2
+    SHADOW = 3  # beside the active model, after everything else; never reported
 
 
 class JobState(StrEnum):

@@ -63,7 +63,7 @@ def admit(
     result = instances.admit(conn, admission, route=route.name if route else "")
     key = log.uid_key(admission.header.sop_instance_uid) if admission.header else "-"
     _log.info("instance.admitted", instance=result.instance_id, uid=key, status=result.status)
-    if result.status in ("same", "header_changed") or admission.refused is not None:
+    if result.status not in ("new", "conflict") or admission.refused is not None:
         return
     if route is None:
         instances.refuse(conn, result.instance_id, Refused(reason=Reason.NO_ROUTE))

@@ -8,13 +8,13 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from ra_daemon.domain import Admission, Header, Refused
-from ra_daemon.store import outcomes
+from ra_daemon.store import outcomes, removals
 from ra_daemon.store.clock import database_now
 from ra_daemon.store.engine import insert_new
 from ra_daemon.store.rows import dump_header
 from ra_daemon.store.tables import dicom_object, header_change, instance, outcome
 
-Status = Literal["new", "same", "conflict", "header_changed"]
+Status = Literal["new", "same", "conflict", "header_changed", "purged"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +24,8 @@ class AdmitResult:
     ``new``: first of its UID. ``same``: this content, or one of our own objects, was known.
     ``conflict``: the UID was known with other pixels; both are kept and flagged.
     ``header_changed``: the UID was known with the same pixels; its rows were updated.
+    ``purged``: it was known, and its file was removed; it is not scored again and the file that
+    came goes as well.
     """
 
     instance_id: int
@@ -35,13 +37,13 @@ def admit(conn: sa.Connection, admission: Admission, route: str = "") -> AdmitRe
     uid = admission.header.sop_instance_uid if admission.header else ""
     known = _known(conn, admission, uid)
     if known is not None:
-        return known
+        return _seen_again(conn, known, admission, "same")
     twins = _same_uid(conn, uid)
     if admission.header is not None and admission.pixel_sha256:
         for twin in twins:
             if twin["pixel_sha256"] == admission.pixel_sha256:
                 _change_header(conn, int(twin["id"]), admission, admission.header)
-                return AdmitResult(instance_id=int(twin["id"]), status="header_changed")
+                return _seen_again(conn, int(twin["id"]), admission, "header_changed")
     values = _values(admission, uid, route, conflict=bool(twins))
     instance_id = insert_new(conn, instance, values)
     if instance_id is None:  # another ingester was faster
@@ -65,8 +67,23 @@ def refuse(conn: sa.Connection, instance_id: int, refused: Refused) -> None:
     outcomes.add_refusal(conn, refused, source)
 
 
-def _known(conn: sa.Connection, admission: Admission, uid: str) -> AdmitResult | None:
-    """The row of the same content, of a header already taken over, or of our own object."""
+def _seen_again(
+    conn: sa.Connection, instance_id: int, admission: Admission, status: Status
+) -> AdmitResult:
+    """A known image came once more: a file that no row names, or that was purged, must not stay."""
+    now = database_now(conn)
+    purged = conn.execute(
+        sa.update(instance)
+        .where(instance.c.id == instance_id, instance.c.purged_at.is_not(None))
+        .values(seen_again_at=now)
+    ).rowcount
+    reason = "came again after its purge" if purged else "own output came back"
+    removals.add_unreferenced(conn, instance_id, admission.path, reason, now)
+    return AdmitResult(instance_id=instance_id, status="purged" if purged else status)
+
+
+def _known(conn: sa.Connection, admission: Admission, uid: str) -> int | None:
+    """The id of the same content, of a header already taken over, or of our own object."""
     digest = admission.dataset_sha256
     same = sa.select(instance.c.id).where(
         instance.c.sop_instance_uid == uid, instance.c.dataset_sha256 == digest
@@ -84,7 +101,7 @@ def _known(conn: sa.Connection, admission: Admission, uid: str) -> AdmitResult |
     for query in (same, changed, *([own] if uid else [])):
         found = conn.execute(query).scalar()
         if found is not None:
-            return AdmitResult(instance_id=int(found), status="same")
+            return int(found)
     return None
 
 

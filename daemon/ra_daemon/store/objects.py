@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -172,6 +173,23 @@ class ObjectStore:
         if not path.is_relative_to(self.root.resolve()):
             raise ValueError("The path leads out of the store.")
         return path
+
+    def remove(self, relatives: Sequence[str]) -> None:
+        """Unlink stored files, durably; those that are gone already are no error.
+
+        Raises:
+            ValueError: a path is not one of an object.
+        """
+        folders: set[Path] = set()
+        for relative in relatives:
+            path = self.root / relative
+            if path.parent.parent != self.root / "objects" or ".." in path.parts:
+                raise ValueError("Only objects are removed.")
+            self._io.unlink(path)
+            folders.add(path.parent)
+        for folder in sorted(folders):
+            if self._io.exists(folder):
+                self._io.fsync(folder)
 
     def sweep_temp(self) -> int:
         """Remove what a crash left unfinished; call at start, before anything receives."""

@@ -3,7 +3,8 @@
 ``instance`` what came in; ``job`` what is to be scored; ``outcome`` one verdict on an image or a
 study, with its ``result`` rows or its ``refusal``; ``report`` what must be composed from an
 outcome; ``object`` what was composed; ``delivery`` one object due at one destination;
-``commitment`` one question whether the destination keeps it.
+``commitment`` one question whether the destination keeps it; ``removal`` a file that is to go, or
+went; ``legal_hold`` what must not go; ``model`` the state of a bundle.
 """
 
 from __future__ import annotations
@@ -55,7 +56,10 @@ instance = Table(
     _text("address"),
     _text("route"),
     _number("conflict"),  # 1: another content came under the same SOP instance UID
-    Column("received_at", Utc(), nullable=False),
+    Column("received_at", Utc(), nullable=False, index=True),
+    Column("purged_at", Utc(), nullable=True),  # its file goes, or is gone: see removal
+    _text("purge_reason"),
+    Column("seen_again_at", Utc(), nullable=True),  # came once more after it was purged
     UniqueConstraint("sop_instance_uid", "dataset_sha256"),
 )
 
@@ -108,7 +112,8 @@ outcome = Table(
     Column("id", Key, primary_key=True),
     _key("instance"),
     _key("job", nullable=True),
-    Column("kind", String(16), nullable=False),  # scored, refused, aggregate
+    # scored, refused, aggregate; retracted and retracted_total stand in for what was retracted
+    Column("kind", String(16), nullable=False),
     Column("source_key", Text(), nullable=False, unique=True),
     Column("pipeline_digest", String(64), nullable=False, server_default=""),
     Column("role", String(8), nullable=False, server_default="active"),
@@ -121,6 +126,14 @@ outcome = Table(
     Column("findings", Text(), nullable=True),  # store.findings.dump_scored, or JSON of Refused
     Column("heatmap_path", Text(), nullable=True),
     Column("created_at", Utc(), nullable=False),
+    Column("retracted_at", Utc(), nullable=True),
+    _text("retract_reason"),
+)
+Index(
+    "ix_outcome_retracted",
+    outcome.c.id,
+    sqlite_where=outcome.c.status == sa.literal_column("'retracted'"),
+    postgresql_where=outcome.c.status == sa.literal_column("'retracted'"),
 )
 
 outcome_source = Table(
@@ -199,6 +212,7 @@ dicom_object = Table(
     Column("path", Text(), nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("created_at", Utc(), nullable=False),
+    Column("purged_at", Utc(), nullable=True),
 )
 
 delivery = Table(
@@ -231,6 +245,47 @@ commitment = Table(
     _text("cause"),
     Column("requested_at", Utc(), nullable=False),
     Column("answered_at", Utc(), nullable=True),
+)
+
+removal = Table(
+    "removal",
+    metadata,
+    Column("id", Key, primary_key=True),
+    _key("instance"),
+    Column("path", Text(), nullable=False),
+    _text("reason"),
+    Column("marked_at", Utc(), nullable=False),
+    Column("done_at", Utc(), nullable=True),
+)
+Index(
+    "ix_removal_open",
+    removal.c.id,
+    sqlite_where=removal.c.done_at.is_(None),
+    postgresql_where=removal.c.done_at.is_(None),
+)
+
+legal_hold = Table(
+    "legal_hold",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("scope", String(16), nullable=False),  # patient, study
+    Column("name", Text(), nullable=False, index=True),
+    _text("reason"),
+    _text("who"),
+    Column("created_at", Utc(), nullable=False),
+    Column("lifted_at", Utc(), nullable=True),
+)
+
+model = Table(
+    "model",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("name", Text(), nullable=False, unique=True),  # as plugins.bundle_path takes it
+    Column("bundle", Text(), nullable=False),
+    Column("version", Text(), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("state", String(16), nullable=False),  # candidate, shadow, active, retired
+    Column("changed_at", Utc(), nullable=False),
 )
 
 audit = Table(

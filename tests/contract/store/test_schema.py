@@ -20,11 +20,12 @@ PINNED = {
     "v1_results": f"{IDENTITY} hands laterality laterality_source joint kind label value low high "
     "level units scale_max rubric bundle bundle_version bundle_digest engine precision "
     "preprocessing_digest source_sha256 role demonstration status superseded_by sr_instance_uid "
-    "created_at outcome_id view spread detail derived_from intended_use",
+    "created_at outcome_id view spread detail derived_from intended_use retracted_at "
+    "retract_reason",
     "v1_refusals": f"{IDENTITY} source_sha256 reason_code reason role demonstration status "
     "superseded_by sr_instance_uid created_at outcome_id",
     "v1_instances": f"{IDENTITY} source_sha256 pixel_sha256 path size calling_ae called_ae address "
-    "route conflict received_at instance_id",
+    "route conflict received_at instance_id purged_at purge_reason seen_again_at",
     "v1_jobs": "job_id patient_id accession_number study_instance_uid sop_instance_uid "
     "source_sha256 pipeline_digest state lane route attempts lost_leases cause message blame owner "
     "created_at not_before lease_until finished_at instance_id",

@@ -7,7 +7,8 @@ SELECT
   (SELECT MIN(b.sop_instance_uid) FROM object b WHERE b.outcome_id = o.id AND b.kind = 'sr')
     AS sr_instance_uid,
   o.created_at,
-  o.id AS outcome_id, r.view, r.spread, r.detail, r.derived_from, r.intended_use
+  o.id AS outcome_id, r.view, r.spread, r.detail, r.derived_from, r.intended_use,
+  o.retracted_at, o.retract_reason
 FROM result r
 JOIN outcome o ON o.id = r.outcome_id
 JOIN instance i ON i.id = o.instance_id
