@@ -28,6 +28,9 @@ COMMANDS = {
     "config": "Check or show the configuration.",
     "db": "Upgrade or check the database.",
     "backup": "Copy database, objects and configuration, with hashes.",
+    "purge": "Show or remove received pixels whose results are delivered.",
+    "retract": "Withdraw a result that must not be used, and tell the PACS.",
+    "legal-hold": "Keep the files of a patient or a study, whatever the retention says.",
     "restore": "Verify a backup, or put it back into an empty root.",
 }
 
@@ -43,7 +46,7 @@ class Lazy(click.Group):
         """The command of that name, or None."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"ra_daemon.commands.{cmd_name}")
+        module = importlib.import_module(f"ra_daemon.commands.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 

@@ -3,22 +3,19 @@ drains and stops them."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
-from typing import IO
 
 from sqlalchemy import Engine
 
-from ra_daemon import __version__, log
+from ra_daemon import __version__, log, single, steptimes
 from ra_daemon.config import Config, Peer, Route
-from ra_daemon.domain import Claim, Delivered, Outcome, Reason, Refused
-from ra_daemon.errors import DaemonError, StoreError
+from ra_daemon.domain import Claim, Delivered, Outcome, Reason, Refused, Scored
+from ra_daemon.errors import DaemonError
 from ra_daemon.routing import match_route
 from ra_daemon.steps import admit, commit, compose, deliver, gate, record, score
 from ra_daemon.store import reports, schema
@@ -51,7 +48,8 @@ class Node:
         self._config = config
         self._parts = parts
         self._store = ObjectStore(config.root)
-        self._lock = _single(config.root)
+        shared = not config.database_url.startswith("sqlite")
+        self._locks = single.hold(config.root, parts, shared=shared)
         self._engine = _database(config)
         self._queue = JobQueue(self._engine)
         self._outbox = Outbox(self._engine, config.root)
@@ -140,7 +138,7 @@ class Node:
         if not files:
             return False
         admissions = [(path, admit.digest_file(path, self._store)) for path in files]
-        with self._engine.begin() as conn:
+        with steptimes.timed("admit"), self._engine.begin() as conn:
             for _path, admission in admissions:
                 admit.admit(
                     conn,
@@ -167,16 +165,20 @@ class Node:
         route = self._route_of(claim)
         if route.name == "gone":
             outcome = Refused(reason=Reason.NO_ROUTE)
-        state = record.record(
-            self._engine,
-            self._queue,
-            self._store,
-            self._config,
-            claim,
-            route,
-            outcome,
-            demonstration=self._demonstration,
-        )
+        if isinstance(outcome, Scored):
+            for step, seconds in outcome.timings.items():
+                steptimes.observe(step, seconds)
+        with steptimes.timed("record"):
+            state = record.record(
+                self._engine,
+                self._queue,
+                self._store,
+                self._config,
+                claim,
+                route,
+                outcome,
+                demonstration=self._demonstration,
+            )
         reason = {"reason": outcome.reason.value} if isinstance(outcome, Refused) else {}
         _log.info(f"job.{state}", job=claim.job_id, engine=engine, attempt=claim.attempt, **reason)
 
@@ -184,7 +186,8 @@ class Node:
         tasks = reports.due_reports(self._engine, self._store, 4)
         for task in tasks:
             try:
-                objects = compose.compose(task, self._store, self._config)
+                with steptimes.timed("compose"):
+                    objects = compose.compose(task, self._store, self._config)
             except Exception as error:  # noqa: BLE001 - one bad source must not stop the others
                 code = getattr(error, "code", type(error).__name__)
                 _log.error("report.failed", report=task.report_id, code=code)
@@ -200,7 +203,9 @@ class Node:
             if not demonstration_allowed(peer):
                 self._outbox.park_demonstrations(peer.name)
             due = self._outbox.claim_due(_SEND_BATCH, [peer.name])
+            started = time.perf_counter()
             for item, outcome in deliver.deliver(self._config, peer, due):
+                steptimes.observe("deliver", time.perf_counter() - started)
                 delay = deliver.retry_delay_s(self._config, item.attempt)
                 if not isinstance(outcome, Delivered):
                     self._tally.add(SEND_FAILED, peer.name)
@@ -211,6 +216,7 @@ class Node:
                     destination=peer.name,
                     uid=log.uid_key(item.sop_instance_uid),
                 )
+                started = time.perf_counter()
             return bool(due)
 
         return step
@@ -238,8 +244,11 @@ class Node:
         if self._web is not None:
             self._web.stop()  # type: ignore[attr-defined]
         self._engine.dispose()
-        (self._config.root / "run" / "ra-daemon.pid").unlink(missing_ok=True)
-        self._lock.close()
+        pid_file = self._config.root / "run" / "ra-daemon.pid"
+        if pid_file.is_file() and pid_file.read_text() == str(os.getpid()):
+            pid_file.unlink()
+        for lock in self._locks:
+            lock.close()
         _log.info("node.stopped")
 
 
@@ -278,19 +287,3 @@ def _database(config: Config) -> Engine:
         schema.upgrade(engine)
     schema.check_version(engine)
     return engine
-
-
-def _single(root: Path) -> IO[str]:
-    """Hold the store's lock and write the pid file; the lock goes with the process."""
-    run_dir = root / "run"
-    run_dir.mkdir(parents=True, exist_ok=True)
-    held = (run_dir / "lock").open("w")
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise StoreError(
-            "Another node runs on this store.",
-            hint="Run ra-daemon status; give each node on one machine a [store] root of its own.",
-        ) from error
-    (run_dir / "ra-daemon.pid").write_text(str(os.getpid()))
-    return held

@@ -105,6 +105,25 @@ def database_state(config: Config) -> Iterator[Check]:
                  remedy="Make a backup, then run ra-daemon db upgrade.")  # fmt: skip
 
 
+def reconciliation(config: Config) -> Iterator[Check]:
+    """Rows, files and counts agree."""
+    from ra_daemon.commands.common import database
+    from ra_daemon.store import reconcile
+    from ra_daemon.store.objects import ObjectStore
+
+    path = sqlite_path(config)
+    if path is not None and not path.is_file():
+        return
+    objects = ObjectStore(config.root)
+    with database(config) as engine:
+        found = [*reconcile.rows(engine, objects), *reconcile.files(engine, objects)]
+    if not found:
+        yield Check(name="reconciliation", ok=True, found="rows, files and counts agree")
+    for one in found:
+        some = f": {', '.join(one.examples)}" if one.examples else ""
+        yield Check(name=one.code, ok=False, found=f"{one.number}{some}", remedy=one.remedy)
+
+
 def disk(config: Config) -> Iterator[Check]:
     """Free space above the reserve, and a root that we may write."""
     folder = config.root

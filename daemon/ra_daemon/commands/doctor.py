@@ -47,6 +47,7 @@ def examine(config: Config, config_path: Path | None) -> Iterator[Check]:
         ("port", lambda: checks.ports(config)),
         ("web", lambda: checks.web(config)),
         ("database", lambda: checks.database_state(config)),
+        ("reconciliation", lambda: checks.reconciliation(config)),
         ("disk", lambda: checks.disk(config)),
         ("clock", lambda: checks.clock(config)),
         ("bundles", lambda: checks.bundles(config)),

@@ -14,6 +14,7 @@ from ra_daemon.commands.common import (
     json_option,
     load,
     running_pid,
+    say,
 )
 
 
@@ -22,14 +23,22 @@ from ra_daemon.commands.common import (
 @json_option
 def command(config_path: Path | None, *, as_json: bool) -> None:
     """Count what came in, what is worked on and what went out."""
-    from ra_daemon.store import status
+    from ra_daemon.store import reconcile, status
+    from ra_daemon.store.objects import ObjectStore
 
     config = load(config_path)
     pid = running_pid(config)
     with database(config) as engine:
         counts = {"running": pid is not None, "pid": pid, **status.snapshot(engine)}
         counts["refusals"] = status.refusal_counts(engine)
+        compared, by_files = reconcile.last(config.root)
+        found = reconcile.rows(engine, ObjectStore(config.root)) + by_files
+    counts["files_compared_at"] = compared or None
+    counts["discrepancies"] = [one.told() for one in found]
     if as_json:
         emit_json(counts)
     else:
+        counts["discrepancies"] = ", ".join(f"{one.code} {one.number}" for one in found)
         emit_table(("what", "value"), list(counts.items()))
+        for one in found:
+            say(f"{one.code} {one.number}: {one.remedy}")

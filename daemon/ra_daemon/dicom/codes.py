@@ -26,6 +26,7 @@ _OWN = {
     "RA0304": "Statement",
     "RA0401": "Estimated radiographic joint damage",
     "RA0402": "Image not analysed",
+    "RA0403": "Result retracted",
     "RA0501": "Model attention overlay",
     "RA0901": "Automated SvdH scoring of hand radiographs",
 }

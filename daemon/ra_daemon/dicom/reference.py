@@ -12,6 +12,8 @@ from typing import Any
 
 from pydicom import Dataset, dcmread
 
+from ra_daemon.errors import ComposeError
+
 STAMP = "AI result, not verified"
 DEMONSTRATION = "DEMONSTRATION MODEL, trained on generated images, not for clinical use"
 NOT_DIAGNOSTIC = "NOT FOR DIAGNOSTIC USE"
@@ -20,6 +22,9 @@ _EMPTY = (
     "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID",
     "StudyDate", "StudyTime", "ReferringPhysicianName", "Manufacturer", "PatientOrientation",
     "SeriesNumber", "InstanceNumber",
+)  # fmt: skip
+_CONTEXT = (
+    "SpecificCharacterSet", "TimezoneOffsetFromUTC", "IssuerOfPatientID", "StudyDescription",
 )  # fmt: skip
 _DATE, _TIME = r"(\d{8})?", r"(\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?)?"
 _FORMS = {"DA": _DATE, "TM": _TIME, "UI": r"[0-9.]{0,64}", "AS": r"(\d{3}[DWMY])?"}
@@ -43,6 +48,34 @@ def reference(path: Path) -> Dataset:
         ds.PatientID = ""
     ds.SpecificCharacterSet = "ISO_IR 192"
     return ds
+
+
+def evidence_of(report: Dataset) -> list[Dataset]:
+    """The images that a report of ours was made from, as far as the report itself knows them.
+
+    Args:
+        report: from ``reference``; patient and study are taken from it.
+
+    Raises:
+        ComposeError: it names no evidence.
+    """
+    found = []
+    for study in report.get("CurrentRequestedProcedureEvidenceSequence", []):
+        for series in study.ReferencedSeriesSequence:
+            for item in series.ReferencedSOPSequence:
+                image = Dataset()
+                image.file_meta = report.file_meta
+                for keyword in (*_EMPTY, *_CONTEXT):
+                    if keyword in report:
+                        setattr(image, keyword, report.get(keyword))
+                image.StudyInstanceUID = study.StudyInstanceUID
+                image.SeriesInstanceUID = series.SeriesInstanceUID
+                image.SOPClassUID = item.ReferencedSOPClassUID
+                image.SOPInstanceUID = item.ReferencedSOPInstanceUID
+                found.append(image)
+    if not found:
+        raise ComposeError("The report names no image.")
+    return found
 
 
 def _decode(ds: Dataset) -> None:

@@ -27,7 +27,7 @@ from pydicom import Dataset
 
 from ra_daemon.dicom import codes
 from ra_daemon.dicom.common import MANUFACTURER, MODEL, finish
-from ra_daemon.dicom.reference import DEMONSTRATION, STAMP, reference
+from ra_daemon.dicom.reference import DEMONSTRATION, STAMP, evidence_of, reference
 from ra_daemon.dicom.report_input import ReportInput
 from ra_daemon.dicom.uids import derive_uid
 from ra_engine.types import Category, QualityFlag, Side
@@ -41,13 +41,23 @@ _CLASSES = {
 }
 ZERO_STATEMENT = "0 is not normal: it excludes neither arthritis nor fracture"
 _MEANING_LIMIT = 64
+_WORDS = {
+    "sr": "SvdH damage score",
+    "refusal": "Not analysed",
+    "retraction": "RETRACTED damage score",
+}
 
 
 def compose_report(given: ReportInput) -> Dataset:
-    """The report of a score, or the report that an image was not analysed and why."""
-    sources = [reference(p) for p in given.sources]
+    """The report of a score, that an image was not analysed and why, or of a retraction."""
+    if given.retracted is None:
+        sources = [reference(p) for p in given.sources]
+    else:
+        sources = evidence_of(reference(given.sources[0]))
     groups = _Groups(given, sources)
-    content = groups.refusal() if given.refused is not None else groups.scores()
+    make = {"sr": groups.scores, "refusal": groups.refusal, "retraction": groups.retraction}
+    kind = given.kind
+    content = make[kind]()
     report = MeasurementReport(
         observation_context=_observer(given),
         procedure_reported=codes.IMAGING_PROCEDURE,
@@ -56,12 +66,11 @@ def compose_report(given: ReportInput) -> Dataset:
         language_of_content_item_and_descendants=LanguageOfContentItemAndDescendants(codes.ENGLISH),
         referenced_images=sources if all(_describable(s) for s in sources) else None,
     )
-    kind = "refusal" if given.refused is not None else "sr"
     first = sources[0]
     ds = _CLASSES[given.sr_class](
         evidence=sources,
         content=report[0],
-        series_instance_uid=derive_uid("series", kind, str(first.StudyInstanceUID), given.salt),
+        series_instance_uid=_series(given, first, kind),
         series_number=SERIES_NUMBER,
         sop_instance_uid=derive_uid(*given.uid_parts(f"{kind}/{given.sr_class}")),
         instance_number=1,
@@ -72,13 +81,19 @@ def compose_report(given: ReportInput) -> Dataset:
         institution_name=None,
         performed_procedure_codes=[codes.own("RA0901")],
     )
-    words = "Not analysed" if given.refused is not None else "SvdH damage score"
+    words = _WORDS[kind]
     stamp = "DEMONSTRATION, not for clinical use" if given.demonstration else STAMP
     finish(ds, first, given, f"ra-daemon {words} ({stamp})")
     _requested(ds, first)
     if given.predecessor_uid is not None:
-        _predecessor(ds, first, given.predecessor_uid)
+        _predecessor(ds, first, given)
     return ds
+
+
+def _series(given: ReportInput, source: Dataset, kind: str) -> str:
+    """Scores and their retractions share a series, refusals have one of their own."""
+    name = "refusal" if kind == "refusal" else "sr"
+    return derive_uid("series", name, str(source.StudyInstanceUID), given.salt)
 
 
 def _observer(given: ReportInput) -> ObservationContext:
@@ -134,6 +149,16 @@ class _Groups:
             self._group(
                 "Not analysed", codes.own("RA0402"), Side.UNKNOWN, "gate", "1", [],
                 [QualitativeEvaluation(codes.own("RA0303"), reason)],
+            )
+        ]  # fmt: skip
+
+    def retraction(self) -> list[MeasurementsAndQualitativeEvaluations]:
+        """A single group: the report named as predecessor must not be used, and why."""
+        said = [_statement("RA-S5", "The earlier report must not be used")]
+        return [
+            self._group(
+                "Result retracted", codes.own("RA0403"), Side.UNKNOWN, "retraction", "1", [], said,
+                [f"reason: {self._given.retracted}"],
             )
         ]  # fmt: skip
 
@@ -275,11 +300,11 @@ def _requested(ds: Dataset, source: Dataset) -> None:
     ds.ReferencedRequestSequence = [item]
 
 
-def _predecessor(ds: Dataset, source: Dataset, uid: str) -> None:
+def _predecessor(ds: Dataset, source: Dataset, given: ReportInput) -> None:
     reference_item, series, study = Dataset(), Dataset(), Dataset()
-    reference_item.ReferencedSOPClassUID = ds.SOPClassUID
-    reference_item.ReferencedSOPInstanceUID = uid
-    series.SeriesInstanceUID = ds.SeriesInstanceUID
+    reference_item.ReferencedSOPClassUID = given.predecessor_class_uid or ds.SOPClassUID
+    reference_item.ReferencedSOPInstanceUID = given.predecessor_uid
+    series.SeriesInstanceUID = _series(given, source, given.predecessor_kind)
     series.ReferencedSOPSequence = [reference_item]
     study.StudyInstanceUID = source.StudyInstanceUID
     study.ReferencedSeriesSequence = [series]

@@ -21,6 +21,10 @@ class ReportInput:
         sources: files of the image, or of the two images of an aggregate.
         source_digests: data-set sha256 of each, in the same order.
         created_at: UTC; every date and time of the objects comes from it.
+        predecessor_uid: SOP instance UID of the report that this one replaces; its class and kind
+            (``sr``, ``refusal`` or ``retraction``) say in which series it lies.
+        retracted: why the predecessor must not be used: then this is its retraction, and
+            ``sources`` is the predecessor's file.
         salt: extra part of every UID; "" on a node, random for ``ra-daemon score``.
     """
 
@@ -34,6 +38,9 @@ class ReportInput:
     software_version: str = "0"
     sr_class: SrClass = "comprehensive3d"
     predecessor_uid: str | None = None
+    predecessor_class_uid: str = ""
+    predecessor_kind: str = "sr"
+    retracted: str | None = None
     salt: str = ""
 
     @property
@@ -49,6 +56,13 @@ class ReportInput:
         """Whether any model in it is a demonstration."""
         found = self.scored.findings if self.scored else ()
         return any(f.model.demonstration for f in found if isinstance(f, (Measurement, Heatmap)))
+
+    @property
+    def kind(self) -> str:
+        """``sr``, ``refusal`` or ``retraction``."""
+        if self.retracted is not None:
+            return "retraction"
+        return "refusal" if self.refused is not None else "sr"
 
     def uid_parts(self, kind: str) -> tuple[str, ...]:
         """What the UID of an object of ``kind`` derives from."""

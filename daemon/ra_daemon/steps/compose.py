@@ -27,9 +27,14 @@ def compose(task: ReportTask, store: ObjectStore, config: Config) -> list[Compos
     """
     checkpoints.hit("compose")
     paths = tuple(store.open_path(p) for p in task.paths)
+    before = task.predecessor
+    if task.retracted is None:
+        parts = tuple(read.digests(p)[0] for p in paths)
+    else:  # one retraction for each report
+        parts = (before.sop_instance_uid if before else "",)
     given = ReportInput(
         sources=paths,
-        source_digests=tuple(read.digests(p)[0] for p in paths),
+        source_digests=parts,
         created_at=task.created_at,
         pipeline_digest=task.pipeline_digest,
         scored=task.scored,
@@ -37,7 +42,10 @@ def compose(task: ReportTask, store: ObjectStore, config: Config) -> list[Compos
         serial_number=config.node.serial_number,
         software_version=__version__,
         sr_class=_sr_class(config, task.destinations),
-        predecessor_uid=task.predecessor,
+        predecessor_uid=before.sop_instance_uid if before else None,
+        predecessor_class_uid=before.sop_class_uid if before else "",
+        predecessor_kind=before.kind if before else "sr",
+        retracted=task.retracted,
     )
     made = []
     for kind, dataset in datasets(given):
@@ -77,8 +85,8 @@ def datasets(given: ReportInput) -> list[tuple[str, Dataset]]:
     from ra_daemon.dicom.capture import compose_capture
     from ra_daemon.dicom.report import compose_report
 
-    if given.refused is not None:
-        return [("refusal", compose_report(given))]
+    if given.kind != "sr":
+        return [(given.kind, compose_report(given))]
     found: list[tuple[str, Dataset]] = [("sr", compose_report(given))]
     maps = [f for f in (given.scored.findings if given.scored else ()) if isinstance(f, Heatmap)]
     if maps and len(given.sources) == 1:

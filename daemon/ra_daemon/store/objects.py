@@ -191,9 +191,14 @@ class ObjectStore:
             if self._io.exists(folder):
                 self._io.fsync(folder)
 
-    def sweep_temp(self) -> int:
-        """Remove what a crash left unfinished; call at start, before anything receives."""
-        left = [p for p in self.tmp.iterdir() if p.is_file()]
+    def sweep_temp(self, older_than_s: float = 3600.0) -> int:
+        """Remove what a crash left unfinished.
+
+        Nodes may share the folder, so only files that nobody wrote to for ``older_than_s`` go: a
+        reception that stands still that long was given up by its time limits.
+        """
+        before = self._now() - older_than_s
+        left = [p for p in self.tmp.iterdir() if p.is_file() and _written_before(p, before)]
         for path in left:
             self._io.unlink(path)
         return len(left)
@@ -201,6 +206,14 @@ class ObjectStore:
     def free_bytes(self) -> int:
         """Bytes free on the file system of the store."""
         return shutil.disk_usage(self.root).free
+
+    def _now(self) -> float:
+        """The moment by the file system's own clock, which may be another machine's."""
+        probe = self.write_temp()
+        try:
+            return probe.stat().st_mtime
+        finally:
+            self._io.unlink(probe)
 
     def _target(self, sha256: str, suffix: str) -> Path:
         objects = self.root / "objects"
@@ -213,3 +226,10 @@ class ObjectStore:
 
     def _relative(self, target: Path) -> str:
         return target.relative_to(self.root).as_posix()
+
+
+def _written_before(path: Path, moment: float) -> bool:
+    try:
+        return path.stat().st_mtime <= moment
+    except FileNotFoundError:  # finished meanwhile
+        return False

@@ -50,6 +50,7 @@ class Outbox:
         """
         with self._engine.begin() as conn:
             now = self._now(conn)
+            _drop_retracted(conn, now)
             lapsed = sa.and_(
                 delivery.c.state == DeliveryState.SENDING.value, delivery.c.lease_until < now
             )
@@ -227,6 +228,22 @@ class Outbox:
             )
             for row in conn.execute(query).mappings()
         ]
+
+
+def _drop_retracted(conn: sa.Connection, now: datetime) -> None:
+    """What was retracted after it was queued, or came back from a failed attempt, never leaves."""
+    retracted = (
+        sa.select(dicom_object.c.id)
+        .join(outcome, outcome.c.id == dicom_object.c.outcome_id)
+        .where(outcome.c.status == sa.literal_column("'retracted'"))
+    )
+    lapsed = sa.and_(delivery.c.state == DeliveryState.SENDING.value, delivery.c.lease_until < now)
+    waiting = delivery.c.state == DeliveryState.PENDING.value
+    conn.execute(
+        sa.update(delivery)
+        .where(sa.or_(waiting, lapsed), delivery.c.object_id.in_(retracted))
+        .values(state=DeliveryState.SKIPPED.value, cause="retracted", **_FREE)
+    )
 
 
 def _settled(outcome_: DeliveryOutcome, now: datetime, retry_delay_s: float) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from ra_engine.types import Category, Finding, Measurement, ModelRef, QualityFla
 
 RUBRIC = "SvdH 1999 (16 erosion 0-5, 15 JSN 0-4 a hand)"
 Role = Literal["active", "shadow"]
+TOTALS = ("aggregate", "retracted_total")
+"""Kinds of verdicts about a study's two images; the others are about one image."""
 
 
 def models_of(scored: Scored) -> list[ModelRef]:
@@ -92,7 +94,7 @@ def _add(conn: sa.Connection, source: Source, **values: Any) -> int | None:
 def supersede_instance(conn: sa.Connection, instance_id: int, successor: int) -> None:
     """Mark the instance's other current verdicts, and aggregates made of them, as superseded."""
     own = sa.select(outcome.c.id).where(
-        outcome.c.instance_id == instance_id, outcome.c.kind != "aggregate"
+        outcome.c.instance_id == instance_id, outcome.c.kind.not_in(TOTALS)
     )
     made_of_it = sa.select(outcome_source.c.outcome_id).where(outcome_source.c.source_id.in_(own))
     _supersede(conn, sa.or_(outcome.c.id.in_(own), outcome.c.id.in_(made_of_it)), successor)

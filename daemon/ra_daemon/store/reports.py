@@ -17,6 +17,7 @@ from ra_daemon.store.clock import database_now
 from ra_daemon.store.engine import insert_new, reading
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.outbox import DEMONSTRATION_NOT_ALLOWED
+from ra_daemon.store.outcomes import TOTALS
 from ra_daemon.store.rows import load_header
 from ra_daemon.store.tables import (
     delivery,
@@ -27,7 +28,16 @@ from ra_daemon.store.tables import (
     report,
 )
 
-Kind = Literal["scored", "refused", "aggregate"]
+Kind = Literal["scored", "refused", "aggregate", "retracted"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predecessor:
+    """The report that another one replaces; ``kind`` as in ``domain.Composed``."""
+
+    sop_instance_uid: str
+    sop_class_uid: str
+    kind: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +51,9 @@ class ReportTask:
         header: of the (later) source; None when it could not be parsed.
         scored: with its heatmaps; None for a refusal.
         created_at: UTC; every date and time in the objects comes from it.
-        predecessor: SOP instance UID of the report that this one replaces.
+        predecessor: the report that this one replaces.
+        retracted: why the predecessor's result must not be used; None but for a retraction, whose
+            only path is then the predecessor's own file.
     """
 
     report_id: int
@@ -57,7 +69,8 @@ class ReportTask:
     destinations: tuple[str, ...]
     deliver: str
     demonstration: bool
-    predecessor: str | None
+    predecessor: Predecessor | None
+    retracted: str | None = None
 
 
 def add(
@@ -135,7 +148,7 @@ def finish_report(
             raise StoreError(f"No report {report_id}.")
         changed = conn.execute(
             sa.update(report)
-            .where(report.c.id == report_id, report.c.state != "composed")
+            .where(report.c.id == report_id, report.c.state.in_(["due", "failed"]))
             .values(state="composed", cause="", finished_at=now)
         ).rowcount
         if changed != 1:
@@ -160,6 +173,13 @@ def retry_reports(engine: sa.Engine, cause: str | None = None) -> int:
     return _mark(engine, which, "due", "")
 
 
+_PREDECESSOR = (
+    dicom_object.c.sop_instance_uid,
+    dicom_object.c.sop_class_uid,
+    dicom_object.c.kind,
+)
+
+
 def _mark(
     engine: sa.Engine, which: Sequence[sa.ColumnElement[bool]], state: str, cause: str
 ) -> int:
@@ -171,6 +191,8 @@ def _mark(
 def _task(conn: sa.Connection, objects: ObjectStore, row: sa.RowMapping) -> ReportTask:
     scored: Scored | None = None
     refused: Refused | None = None
+    if row["kind"] == "retracted":
+        return _retraction(conn, row)
     if row["kind"] == "refused":
         fields = json.loads(row["o_findings"])
         refused = Refused(reason=Reason(fields["reason"]), detail=fields["detail"])
@@ -197,6 +219,38 @@ def _task(conn: sa.Connection, objects: ObjectStore, row: sa.RowMapping) -> Repo
     )
 
 
+def _retraction(conn: sa.Connection, row: sa.RowMapping) -> ReportTask:
+    """Composed from the retracted report alone: its image may be purged."""
+    retracts = json.loads(row["o_findings"])["retracts"]
+    columns = [dicom_object.c.path, outcome.c.retract_reason, *_PREDECESSOR]
+    query = (
+        sa.select(*columns)
+        .join(outcome, outcome.c.id == dicom_object.c.outcome_id)
+        .where(dicom_object.c.outcome_id == retracts, dicom_object.c.kind == "sr")
+    )
+    found = conn.execute(query).mappings().one_or_none()
+    if found is None:
+        raise ValueError("The retracted result has no report.")
+    predecessor = Predecessor(**{c.name: found[c.name] for c in _PREDECESSOR})
+    return ReportTask(
+        report_id=row["id"],
+        outcome_id=row["outcome_id"],
+        kind="retracted",
+        paths=(found["path"],),
+        dataset_sha256s=(),
+        header=load_header(row["header"]) if row["header"] else None,
+        scored=None,
+        refused=None,
+        created_at=row["created_at"],
+        pipeline_digest=row["o_pipeline_digest"],
+        destinations=tuple(json.loads(row["destinations"])),
+        deliver=row["deliver"],
+        demonstration=False,
+        predecessor=predecessor,
+        retracted=found["retract_reason"],
+    )
+
+
 def _sources(conn: sa.Connection, row: sa.RowMapping) -> list[tuple[str, str]]:
     query = sa.select(instance.c.path, instance.c.dataset_sha256).order_by(instance.c.id)
     if row["kind"] == "aggregate":
@@ -212,17 +266,17 @@ def _sources(conn: sa.Connection, row: sa.RowMapping) -> list[tuple[str, str]]:
     return [(str(path), str(digest)) for path, digest in conn.execute(query)]
 
 
-def _predecessor(conn: sa.Connection, row: sa.RowMapping) -> str | None:
-    """UID of the last report about the same thing before this outcome."""
+def _predecessor(conn: sa.Connection, row: sa.RowMapping) -> Predecessor | None:
+    """The last report about the same thing before this outcome."""
     aggregate = row["kind"] == "aggregate"
     same = (
         instance.c.study_instance_uid == row["study_instance_uid"]
         if aggregate
         else outcome.c.instance_id == row["o_instance_id"]
     )
-    kind = outcome.c.kind == "aggregate" if aggregate else outcome.c.kind != "aggregate"
+    kind = outcome.c.kind.in_(TOTALS) if aggregate else outcome.c.kind.not_in(TOTALS)
     query = (
-        sa.select(dicom_object.c.sop_instance_uid)
+        sa.select(*_PREDECESSOR)
         .join(outcome, outcome.c.id == dicom_object.c.outcome_id)
         .join(instance, instance.c.id == outcome.c.instance_id)
         .where(
@@ -235,8 +289,8 @@ def _predecessor(conn: sa.Connection, row: sa.RowMapping) -> str | None:
         .order_by(outcome.c.id.desc(), dicom_object.c.id)
         .limit(1)
     )
-    found = conn.execute(query).scalar()
-    return None if found is None else str(found)
+    found = conn.execute(query).mappings().first()
+    return None if found is None else Predecessor(**found)
 
 
 def _finishing(report_id: int) -> sa.Select[Any]:

@@ -115,7 +115,7 @@ def purge(
 
 
 def _which(selection: Selection, now: datetime) -> list[sa.ColumnElement[bool]]:
-    which = [instance.c.purged_at.is_(None)]
+    which: list[sa.ColumnElement[bool]] = [instance.c.purged_at.is_(None)]
     if selection.patient_id is not None:
         which.append(instance.c.patient_id == selection.patient_id)
     if selection.study_instance_uid is not None:
@@ -129,9 +129,7 @@ def _mark(
     conn: sa.Connection, ids: Sequence[int], now: datetime, why: str, *, results: bool
 ) -> int:
     conn.execute(
-        sa.update(instance)
-        .where(instance.c.id.in_(ids))
-        .values(purged_at=now, purge_reason=why)
+        sa.update(instance).where(instance.c.id.in_(ids)).values(purged_at=now, purge_reason=why)
     )
     files = [*_source_files(conn, ids), *(_result_files(conn, ids, now) if results else ())]
     shared = {"reason": why, "marked_at": now}
@@ -148,9 +146,7 @@ def _source_files(conn: sa.Connection, ids: Sequence[int]) -> list[tuple[int, st
     return [(int(i), str(p)) for query in (own, changed) for i, p in conn.execute(query)]
 
 
-def _result_files(
-    conn: sa.Connection, ids: Sequence[int], now: datetime
-) -> list[tuple[int, str]]:
+def _result_files(conn: sa.Connection, ids: Sequence[int], now: datetime) -> list[tuple[int, str]]:
     """Composed objects and heatmaps; one that another image's verdict shares stays."""
     of_them = sa.select(outcome.c.id).where(outcome.c.instance_id.in_(ids))
     objects = sa.select(outcome.c.instance_id, dicom_object.c.path).join(

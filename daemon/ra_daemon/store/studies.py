@@ -124,7 +124,7 @@ def record_aggregate(
             .join(instance, instance.c.id == outcome.c.instance_id)
             .where(
                 instance.c.study_instance_uid == key.study_instance_uid,
-                outcome.c.kind == "aggregate",
+                outcome.c.kind.in_(outcomes.TOTALS),
             )
         )
         outcomes.supersede(conn, conn.execute(earlier).scalars(), outcome_id)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from ra_daemon.domain import Lane
+from ra_daemon.store.clock import database_now
 from ra_daemon.store.engine import reading
 
 _RESULTS = """
@@ -58,6 +63,37 @@ def unsent(engine: sa.Engine) -> dict[tuple[str, str], int]:
     )
     with reading(engine) as conn:
         return {(str(d), str(s)): int(n) for d, s, n in conn.execute(query)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ages:
+    """Seconds that the oldest of each line has waited: by lane, by destination, of reports."""
+
+    lanes: Mapping[str, float]
+    deliveries: Mapping[str, float]
+    report: float
+
+
+def ages(engine: sa.Engine) -> Ages:
+    """How long the oldest have waited by the database's clock; 0 for an empty lane."""
+    by_lane = sa.text("SELECT lane, MIN(created_at) FROM job WHERE state = 'queued' GROUP BY lane")
+    by_peer = sa.text(
+        "SELECT destination, MIN(created_at) FROM delivery WHERE state IN ('pending', 'sending') "
+        "GROUP BY destination ORDER BY destination"
+    )
+    due = sa.text("SELECT MIN(created_at) FROM report WHERE state = 'due'")
+    with reading(engine) as conn:
+        now = database_now(conn)
+        waiting = {Lane(n): _age(at, now) for n, at in conn.execute(by_lane)}
+        return Ages(
+            lanes={lane.name.lower(): waiting.get(lane, 0.0) for lane in Lane},
+            deliveries={str(d): _age(at, now) for d, at in conn.execute(by_peer)},
+            report=_age(conn.execute(due).scalar(), now),
+        )
+
+
+def _age(since: str | None, now: datetime) -> float:
+    return 0.0 if since is None else max(0.0, (now - datetime.fromisoformat(since)).total_seconds())
 
 
 def unreconciled(engine: sa.Engine) -> int:

@@ -7,14 +7,23 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
+from ra_daemon import steptimes
 from ra_daemon.config import Config
-from ra_daemon.store import status
+from ra_daemon.domain import Reason
+from ra_daemon.store import reconcile, status
+from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.tally import REFUSED, SEND_FAILED, totals
 from ra_daemon.web import facts
 
+NOT_BY_THE_GATE = (Reason.UNREADABLE, Reason.NO_ROUTE, Reason.OWN_OUTPUT, Reason.NOT_SELECTED)
 JOB_STATES = ("queued", "leased", "scored", "refused", "failed", "cancelled")
 
 
@@ -43,11 +52,23 @@ class NodeCollector(Collector):  # type: ignore[misc]
         for reason, number in status.refusal_counts(self._engine).items():
             refused.add_metric([reason], number)
         yield refused
+        gate = GaugeMetricFamily(
+            "ra_gate_images", "Images that the gate let pass or refused.", labels=["verdict"]
+        )
+        by_reason = status.refusal_counts(self._engine)
+        outside = sum(by_reason.get(r, 0) for r in NOT_BY_THE_GATE)
+        gate.add_metric(["passed"], counts["scored"] + counts["retracted"])
+        gate.add_metric(["refused"], sum(by_reason.values()) - outside)
+        yield gate
         yield _gauge("ra_queue_oldest_seconds", "Age of the oldest queued job.",
                      counts["oldest_queued_s"] or 0.0)  # fmt: skip
         yield _gauge("ra_unaccounted", "Images without job and verdict; must be 0.",
                      counts["unaccounted"])  # fmt: skip
+        yield from self._ages()
+        yield from steps()
         yield from self._deliveries()
+        yield self._discrepancies()
+        yield _gauge("ra_purged_images", "Images whose pixels were removed.", counts["purged"])
         yield self._tally("ra_send_failures", "Failed attempts to send.", SEND_FAILED, "dest")
         yield self._tally("ra_associations_refused", "Callers turned away.", REFUSED, "reason")
         yield _gauge("ra_disk_free_bytes", "Free space below the store.",
@@ -63,6 +84,36 @@ class NodeCollector(Collector):  # type: ignore[misc]
         yield family
         yield _gauge("ra_unreconciled_studies", "Studies with an object that is still due.",
                      facts.unreconciled(self._engine))  # fmt: skip
+
+    def _ages(self) -> Iterator[Metric]:
+        """How long the oldest of each line has waited."""
+        lanes = GaugeMetricFamily(
+            "ra_lane_oldest_seconds", "Age of the oldest queued job of a lane.", labels=["lane"]
+        )
+        peers = GaugeMetricFamily(
+            "ra_delivery_oldest_seconds", "Age of the oldest undelivered object.", labels=["dest"]
+        )
+        ages = facts.ages(self._engine)
+        for lane, seconds in ages.lanes.items():
+            lanes.add_metric([lane], seconds)
+        for destination, seconds in ages.deliveries.items():
+            peers.add_metric([destination], seconds)
+        yield lanes
+        yield peers
+        yield _gauge("ra_report_oldest_seconds", "Age of the oldest report to be composed.",
+                     ages.report)  # fmt: skip
+
+    def _discrepancies(self) -> Metric:
+        """Rows live, files as of the last comparison."""
+        family = GaugeMetricFamily(
+            "ra_discrepancies", "What rows, files and counts do not agree on.", labels=["code"]
+        )
+        found = reconcile.rows(self._engine, ObjectStore(self._config.root))
+        found += reconcile.last(self._config.root)[1]
+        numbers = {one.code: one.number for one in found}
+        for code in reconcile.REMEDIES:  # a series that is always there can be alarmed on
+            family.add_metric([code], numbers.get(code, 0))
+        return family
 
     def _tally(self, name: str, words: str, family: str, label: str) -> Metric:
         counter = CounterMetricFamily(name, words, labels=[label])
@@ -83,6 +134,16 @@ class NodeCollector(Collector):  # type: ignore[misc]
             mean.add_metric(values, row["mean"])
         yield info
         yield mean
+
+
+def steps() -> Iterator[Metric]:
+    """Seconds by step, of this process since its start."""
+    family = HistogramMetricFamily(
+        "ra_job_seconds", "Seconds that a step takes for one image.", labels=["step"]
+    )
+    for step, held in steptimes.snapshot().items():
+        family.add_metric([step], held.cumulative(), held.total)
+    yield family
 
 
 def render(config: Config, engine: sa.Engine) -> bytes:

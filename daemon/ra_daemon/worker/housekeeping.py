@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import Engine
@@ -12,11 +14,13 @@ from sqlalchemy import Engine
 from ra_daemon import log
 from ra_daemon.config import Config
 from ra_daemon.domain import Scored
-from ra_daemon.store import studies
+from ra_daemon.store import reconcile, removals, retention, studies
 from ra_daemon.store.objects import ObjectStore
+from ra_daemon.store.reconcile import Discrepancy
 from ra_engine.types import Finding, Interval, Measurement, QualityFlag, Side
 
 _log = log.get(__name__)
+_FILES_EVERY_S = 3600.0
 TOTAL = ("RA0001", "99RADAEMON", "Estimated SvdH score, both hands, range 0-280")
 
 
@@ -29,11 +33,13 @@ class Housekeeping:
         self._store = store
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
         self._scheduler = BackgroundScheduler(timezone="UTC")
+        self._files_due = 0.0
 
     def start(self) -> None:
         """Begin."""
         quiet = max(0.5, min(15.0, self._config.schedule.quiet_s / 4))
         self._every(quiet, self.aggregate)
+        self._every(self._config.schedule.reconcile_s, self.retain)
         self._every(self._config.schedule.reconcile_s, self.reconcile)
         self._scheduler.start()
 
@@ -58,13 +64,41 @@ class Housekeeping:
             )
             _log.info("study.aggregated", study=log.uid_key(key.study_instance_uid))
 
+    def retain(self) -> None:
+        """Finish removals that a crash left, then purge what ``retain_pixels_days`` lets go."""
+        removed = removals.finish(self._engine, self._store)
+        days = self._config.schedule.retain_pixels_days
+        if days is not None:
+            chosen = retention.Selection(older_than=timedelta(days=days))
+            why = f"older than {days:g} days"
+            purged = retention.purge(self._engine, chosen, who="retention", why=why)
+            removed += removals.finish(self._engine, self._store)
+            if purged.images:
+                _log.info("store.purged", images=purged.images, files=purged.files)
+        if removed:
+            _log.info("store.removed", files=removed)
+
     def reconcile(self) -> None:
-        """Report free space and files that still wait in the inbox."""
-        waiting = len(self._store.inbox_files())
+        """Compare rows, files and counts; tell each discrepancy, with its code and number."""
+        swept = self._store.sweep_temp()
+        found = reconcile.rows(self._engine, self._store)
+        if time.monotonic() >= self._files_due:
+            found += self._compare_files()
         free_gb = self._store.free_bytes() / 2**30
-        _log.info("store.reconciled", inbox=waiting, free_gb=round(free_gb, 1))
+        _log.info("store.reconciled", found=len(found), swept=swept, free_gb=round(free_gb, 1))
+        for one in found:
+            _log.warning("store.differs", code=one.code, number=one.number, rows=one.examples)
         if free_gb < 2 * self._config.store.reserve_gb:
             _log.warning("store.low", free_gb=round(free_gb, 1))
+
+    def _compare_files(self) -> list[Discrepancy]:
+        """Look at every file; at most a twentieth of the time goes into it."""
+        started = time.monotonic()
+        found = reconcile.files(self._engine, self._store)
+        reconcile.save(self._store, found)
+        took = time.monotonic() - started
+        self._files_due = time.monotonic() + max(_FILES_EVERY_S, 20 * took)
+        return found
 
     def _every(self, seconds: float, chore: Callable[[], None]) -> None:
         def guarded() -> None:

@@ -109,7 +109,8 @@ def test_a_new_report_names_its_predecessor(
     composed(engine, queue, objects)
     record(engine, queue, admission(), scored(value=50), pipeline="q" * 64)
     (task,) = reports.due_reports(engine, objects, 9)
-    assert task.predecessor == "2.25.1"
+    assert task.predecessor is not None
+    assert task.predecessor.sop_instance_uid == "2.25.1"
 
 
 def test_demonstration_results_park_where_they_are_not_allowed(

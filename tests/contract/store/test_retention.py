@@ -1,4 +1,4 @@
-"""Contract of retention: only what is done goes, rows first, files after, and a restart finishes."""
+"""Contract of retention: only what is done goes; rows first, then files; a restart finishes."""
 
 from __future__ import annotations
 

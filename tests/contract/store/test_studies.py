@@ -81,4 +81,4 @@ def test_a_new_verdict_on_a_hand_supersedes_the_total(
     new: Scored = replace(TOTAL, findings=scored(value=33.0).findings)
     studies.record_aggregate(engine, again, new, destinations=["PACS"])
     assert [r["value"] for r in current_totals(engine)] == [33.0]
-    assert reports.due_reports(engine, objects, 9)[-1].predecessor == first
+    assert reports.due_reports(engine, objects, 9)[-1].predecessor.sop_instance_uid == first  # type: ignore[union-attr]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -106,3 +107,60 @@ def test_one_hand_never_carries_the_code_of_both(matrix: dict[str, dict[str, Pat
     text = str(dcmread(matrix["one-hand"]["sr"]))
     assert "RA0002" in text
     assert "RA0001" not in text
+
+
+def retraction(report: Path) -> ReportInput:
+    before = dcmread(report)
+    return ReportInput(
+        sources=(report,), source_digests=(str(before.SOPInstanceUID),), created_at=WHEN,
+        pipeline_digest="pp", predecessor_uid=str(before.SOPInstanceUID),
+        predecessor_class_uid=str(before.SOPClassUID), retracted="Wrong side marker: left is right",
+    )  # fmt: skip
+
+
+def test_a_retraction_is_made_from_the_report_alone(
+    matrix: dict[str, dict[str, Path]], tmp_path: Path
+) -> None:
+    made = {}
+    for name in ("no-StudyID", "japanese", "one-hand"):
+        report = matrix[name]["sr"]
+        (made[name],) = written(retraction(report), tmp_path, name).values()
+        before, ds = dcmread(report), dcmread(made[name])
+        assert ds.SOPInstanceUID != before.SOPInstanceUID
+        assert ds.SeriesInstanceUID == before.SeriesInstanceUID
+        for keyword in ("StudyInstanceUID", "PatientID", "PatientName", "AccessionNumber"):
+            assert ds.get(keyword) == before.get(keyword)
+        (study,) = ds.PredecessorDocumentsSequence
+        (series,) = study.ReferencedSeriesSequence
+        assert series.SeriesInstanceUID == before.SeriesInstanceUID
+        (item,) = series.ReferencedSOPSequence
+        assert item.ReferencedSOPInstanceUID == before.SOPInstanceUID
+        assert item.ReferencedSOPClassUID == before.SOPClassUID
+        evidence = "CurrentRequestedProcedureEvidenceSequence"
+        assert ds[evidence] == before[evidence]
+        text = str(ds)
+        assert b"Wrong side marker" in made[name].read_bytes()  # str() cuts long texts
+        assert "must not be used" in text
+        assert "RA0001" not in text
+        assert "RETRACTED" in ds.SeriesDescription
+        assert dciodvfy_errors(made[name]) == []
+    assert {n: e for n, e in pixelmed_errors(list(made.values())).items() if e} == {}
+
+
+def test_a_retraction_repeats_byte_for_byte(matrix: dict[str, dict[str, Path]]) -> None:
+    given_ = retraction(matrix["greek"]["sr"])
+    assert [encoded(d) for _, d in datasets(given_)] == [encoded(d) for _, d in datasets(given_)]
+
+
+def test_a_predecessor_lies_in_its_own_series(base: Path, tmp_path: Path) -> None:
+    (refusal,) = written(given(base, refused=Refused(reason=Reason.CAST)), tmp_path, "r").values()
+    before = dcmread(refusal)
+    follows = replace(
+        given(base, result=scored.both_hands()),
+        predecessor_uid=str(before.SOPInstanceUID), predecessor_class_uid="1.2.3",
+        predecessor_kind="refusal",
+    )  # fmt: skip
+    ds = dcmread(written(follows, tmp_path, "s")["sr"])
+    (series,) = ds.PredecessorDocumentsSequence[0].ReferencedSeriesSequence
+    assert series.SeriesInstanceUID == before.SeriesInstanceUID != ds.SeriesInstanceUID
+    assert series.ReferencedSOPSequence[0].ReferencedSOPClassUID == "1.2.3"

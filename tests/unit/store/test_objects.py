@@ -58,10 +58,12 @@ def test_a_path_out_of_the_store_is_refused(store: ObjectStore) -> None:
 
 
 def test_sweeping_removes_what_a_crash_left(store: ObjectStore) -> None:
-    store.write_temp()
-    store.write_temp()
-    assert store.sweep_temp() == 2
-    assert store.sweep_temp() == 0
+    left, given_up = store.write_temp(), store.write_temp()
+    os.utime(given_up, (0, 0))
+    assert store.sweep_temp() == 1  # another node may still write the other one
+    assert list(store.tmp.iterdir()) == [left]
+    assert store.sweep_temp(older_than_s=0) == 1
+    assert store.sweep_temp(older_than_s=0) == 0
 
 
 def test_free_space_is_a_number_of_bytes(store: ObjectStore) -> None:

@@ -12,9 +12,11 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
+from ra_daemon import steptimes
 from ra_daemon.config import Config, Store, Web
-from ra_daemon.domain import Reason, Refused
+from ra_daemon.domain import Failed, Reason, Refused
 from ra_daemon.errors import ConfigError
+from ra_daemon.store import reconcile
 from ra_daemon.store.engine import open_engine
 from ra_daemon.store.queue import JobQueue
 from ra_daemon.store.schema import upgrade
@@ -22,6 +24,7 @@ from ra_daemon.store.tally import REFUSED, SEND_FAILED, Tally
 from ra_daemon.web.app import create_app
 from ra_daemon.web.server import WebServer, check_bind
 from tests.support import verdicts
+from tests.support.paths import REPOSITORY
 
 
 @pytest.fixture
@@ -130,3 +133,40 @@ def test_pages_stay_here_unless_the_file_says_so() -> None:
     check_bind(Config(web=Web(host="0.0.0.0", allow_remote=True)))
     with pytest.raises(ConfigError, match="beyond this machine"):
         check_bind(Config(web=Web(host="0.0.0.0")))
+
+
+def test_the_metrics_page_tells_every_metric(config: Config, engine: sa.Engine) -> None:
+    steptimes.observe("score", 0.2)
+    Tally(config.root, "x").add(REFUSED, "unknown_peer")
+    text = TestClient(create_app(config, engine)).get("/metrics").text
+    families = {f.name: f for f in text_string_to_metric_families(text)}
+    page = (REPOSITORY / "docs" / "metrics.md").read_text()
+    counters = {"ra_objects_received", "ra_send_failures", "ra_associations_refused"}
+    names = {n + "_total" if n in counters else n for n in families}
+    assert {n for n in names if f"`{n}`" not in page} == set()
+    assert {s.labels["step"] for s in families["ra_job_seconds"].samples} >= {"score"}
+    codes = {s.labels["code"] for s in families["ra_discrepancies"].samples}
+    assert codes == set(reconcile.REMEDIES)
+    assert {c for c in codes if f"`{c}`" not in page} == set()
+    lanes = {s.labels["lane"] for s in families["ra_lane_oldest_seconds"].samples}
+    assert lanes == {"stat", "normal", "off_hours", "shadow"}
+
+
+def test_metrics_tell_ages_gate_and_discrepancies(config: Config, engine: sa.Engine) -> None:
+    queue = JobQueue(engine)
+    verdicts.record(engine, queue, verdicts.admission("1.1"), Refused(reason=Reason.CAST))
+    verdicts.record(engine, queue, verdicts.admission("1.2"), Refused(reason=Reason.NO_ROUTE))
+    verdicts.record(engine, queue, verdicts.admission("1.3"), verdicts.scored())
+    verdicts.enqueue(engine, queue, first=9)
+    (job,) = queue.claim("w", 1, 60, verdicts.ALL_LANES)
+    queue.fail(job, Failed(code="x", message="", retriable=False), 1, 0)
+    with engine.begin() as conn:
+        conn.execute(sa.text("UPDATE report SET created_at = '2026-01-01T00:00:00.000000Z'"))
+    text = TestClient(create_app(config, engine)).get("/metrics").text
+    found = {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1])
+             for line in text.splitlines() if not line.startswith("#")}  # fmt: skip
+    assert found['ra_gate_images{verdict="passed"}'] == 1
+    assert found['ra_gate_images{verdict="refused"}'] == 1
+    assert found["ra_report_oldest_seconds"] > 3600
+    assert found['ra_discrepancies{code="jobs_failed"}'] == 1
+    assert found['ra_discrepancies{code="reports_waiting"}'] == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ra_daemon.config import Config, Route
@@ -34,6 +34,7 @@ def test_a_window_that_is_none(text: str) -> None:
         Window.parse(text)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no fault
 @given(st.integers(0, 23), st.integers(0, 23), st.datetimes(timezones=st.just(UTC)))
 def test_a_window_and_its_complement_share_no_moment(a: int, b: int, moment: datetime) -> None:
     if a == b:
