@@ -39,7 +39,7 @@ def test_readme_names_only_commands_that_exist() -> None:
     pages = [REPOSITORY / "README.md", *(DOCS.glob("*.md"))]
     texts = [page.read_text() for page in pages]
     code = [part for text in texts for part in re.findall(r"```.*?```|`[^`]+`", text, re.DOTALL)]
-    used = {n for part in code for n in re.findall(r"(?:^|[\s`/])ra-daemon ([a-z]+)", part)}
+    used = {n for part in code for n in re.findall(r"(?:^|[\s`/])ra-daemon ([a-z][a-z-]*)", part)}
     assert used
     assert used <= known
 
