@@ -1,0 +1,1 @@
+"""The model zoo: torchvision architectures, heads, losses and schemes, and their graphs."""

@@ -1,0 +1,50 @@
+"""Heatmaps in the forward pass: the head's vector-Jacobian product, traced once into the graph.
+
+Only the head is differentiated, at the last activations, so the map costs a few per cent of a
+forward pass. Maps are signed, unclamped and in score units; a ReLU comes last, where
+maps are shown.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from ra_training.zoo.heads import Head
+
+Method = Literal["gradcam", "hirescam", "layercam"]
+METHODS: tuple[Method, ...] = ("gradcam", "hirescam", "layercam")
+
+
+def score_and_gradient(head: Head, channels: int) -> nn.Module:
+    """A module (b, c, h, w) -> score (b,), cumulative logits, d score / d activations (b, c, h, w).
+
+    Raises:
+        ValueError: a parameter of the head still asks for a gradient.
+    """
+    if any(p.requires_grad for p in head.parameters()):
+        raise ValueError("freeze the head first: requires_grad_(False)")
+
+    def both(a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        score, back, logits = torch.func.vjp(head, a, has_aux=True)
+        return score, logits, back(torch.ones_like(score))[0]
+
+    # batch 3 and unequal sides keep the symbols of the three sizes apart
+    return make_fx(both, tracing_mode="symbolic", _allow_non_fake_inputs=True)(
+        torch.randn(3, channels, 4, 5)
+    )
+
+
+def attention(a: Tensor, gradient: Tensor, method: Method) -> Tensor:
+    """(b, h, w) map from activations and gradient (b, c, h, w), unclamped.
+
+    ``gradcam`` (Selvaraju 2017) weights channels by their mean gradient, ``hirescam`` (Draelos and
+    Carin 2020) multiplies in place; for heads that pool by the mean they agree. ``layercam`` (Jiang
+    2021) keeps positive gradients only.
+    """
+    if method == "gradcam":
+        return (gradient.mean((2, 3), keepdim=True) * a).sum(1)
+    return ((torch.relu(gradient) if method == "layercam" else gradient) * a).sum(1)
