@@ -1,0 +1,142 @@
+"""A run's configuration: TOML, changed by ``a.b=c``, saved as it was resolved."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ra_training.errors import TrainingError
+from ra_training.zoo.heads import HEADS
+from ra_training.zoo.losses import SCORE_LOSSES
+from ra_training.zoo.registry import REGISTRY
+
+_FITTING: dict[str, tuple[str, ...]] = {
+    "linear": tuple(SCORE_LOSSES),
+    "mlp": tuple(SCORE_LOSSES),
+    "coral": ("coral",),
+    "corn": ("corn",),
+    "bins": ("cross_entropy", "triangular", "expectation"),
+}
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Augment(_Table):
+    """Ranges of augmentation; 0 switches one off."""
+
+    turn_degrees: float = Field(default=20.0, ge=0, le=180)
+    scale: float = Field(default=0.1, ge=0, lt=1)
+    shift: float = Field(default=0.04, ge=0, lt=0.5)
+    tone: float = Field(default=0.2, ge=0, le=1)
+    noise: float = Field(default=0.03, ge=0, le=0.5)
+    blur: float = Field(default=0.3, ge=0, le=1)
+    flip: bool = False
+
+
+class Optimiser(_Table):
+    """AdamW with warm-up and a cosine to nothing."""
+
+    peak: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=1e-3, ge=0)
+    warmup: float = Field(default=0.1, ge=0, lt=1, description="share of all steps")
+    clip: float = Field(default=5.0, gt=0)
+    ema: float = Field(default=0.99, ge=0, lt=1, description="0 keeps no average of the weights")
+
+
+class RunConfig(_Table):
+    """One network, one training."""
+
+    architecture: str = "resnet18"
+    head: str = "linear"
+    loss: str = "smooth_l1"
+    target: Literal["score", "months"] = "score"
+    scheme: str = "scratch"
+    weights: str | None = Field(
+        default=None, description="torchvision file, 'download', or an own run"
+    )
+    edges: tuple[float, ...] = Field(
+        default=(), description="upper limits of the classes, ascending"
+    )
+    values: tuple[float, ...] = Field(default=(), description="score value of each class or bin")
+    target_scale: float = Field(default=10.0, gt=0, description="labels are divided by it")
+    epochs: int = Field(default=10, ge=1)
+    batch: int = Field(default=16, ge=1)
+    seed: int = Field(default=0, ge=0)
+    device: str = "cpu"
+    amp: bool = True
+    save_every: int = Field(default=200, ge=1, description="steps between checkpoints")
+    augment: Augment = Augment()
+    optimiser: Optimiser = Optimiser()
+
+    @model_validator(mode="after")
+    def _fits(self) -> RunConfig:
+        if self.architecture not in REGISTRY:
+            raise ValueError(f"architecture: one of {', '.join(sorted(REGISTRY))}")
+        if self.head not in HEADS:
+            raise ValueError(f"head: one of {', '.join(HEADS)}")
+        fitting = _FITTING[self.head]
+        if self.loss not in fitting:
+            raise ValueError(f"loss: head {self.head} takes {', '.join(fitting)}")
+        if self.head in ("coral", "corn", "bins") and len(self.values) != len(self.edges) + 1:
+            raise ValueError("values: one more than edges for a head with classes")
+        if list(self.edges) != sorted(set(self.edges)):
+            raise ValueError("edges: ascending, each once")
+        return self
+
+
+def load(path: Path, changes: Sequence[str] = ()) -> RunConfig:
+    """Read a configuration and apply ``a.b=c`` changes, whose values are TOML or plain words.
+
+    Raises:
+        TrainingError: not TOML, unknown key, value out of range.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise TrainingError(
+            code="config-unreadable", text=f"{path.name}: {error}", hint="check the file"
+        ) from error
+    return resolve(table, changes)
+
+
+def resolve(table: dict[str, Any], changes: Sequence[str] = ()) -> RunConfig:
+    """A configuration from a table; see ``load``."""
+    for change in changes:
+        key, equals, text = change.partition("=")
+        if not equals or not key:
+            raise TrainingError(
+                code="config-change", text=f"{change!r} is no change", hint="write a.b=c"
+            )
+        place = table
+        *parents, last = key.split(".")
+        for name in parents:
+            place = place.setdefault(name, {})
+        place[last] = _value(text)
+    try:
+        return RunConfig.model_validate(table)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(p) for p in first["loc"]) or "configuration"
+        raise TrainingError(
+            code="config-invalid", text=f"{where}: {first['msg']}", hint="correct that key"
+        ) from error
+
+
+def save(config: RunConfig, path: Path) -> None:
+    """Write the resolved configuration as JSON."""
+    text = json.dumps(config.model_dump(mode="json"), indent=1, sort_keys=True)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        return text
