@@ -166,11 +166,16 @@ from pathlib import Path
 sys.path.insert(0, {root!r})
 from tests.unit.training.zoo.test_loop import BASE, small
 from ra_training.zoo.config import resolve
-from ra_training.zoo.loop import fit
-import os, torch
+from ra_training.zoo.loop import _Run, fit
+import hashlib, os, torch
 torch.set_num_threads(1)
-found = fit(resolve({{**BASE, "epochs": 1, "amp": False}}), small(8), small(4), Path({out!r}))
-print("rank", os.environ["RANK"], found.step, found.predictions.tobytes().hex(), flush=True)
+config = resolve({{**BASE, "epochs": 1, "amp": False}})
+found = fit(config, small(8), small(4), Path({out!r}))
+run = _Run(config, small(8), Path({out!r}) / "again" / os.environ["RANK"])
+run.first = False
+run.advance()
+digest = hashlib.sha256(b"".join(p.detach().numpy().tobytes() for p in run.model.parameters()))
+Path({out!r}, "rank" + os.environ["RANK"]).write_text(f"{{found.step}} {{digest.hexdigest()}}")
 """
 
 
@@ -186,8 +191,8 @@ def test_two_processes_share_a_batch(tmp_path: Path) -> None:
         env={**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
-    said = sorted(line.split() for line in done.stdout.splitlines() if line.startswith("rank"))
-    assert [words[1:3] for words in said] == [["0", "2"], ["1", "2"]]
-    assert said[0][3] == said[1][3]  # one network, though each saw half of every batch
+    said = [(tmp_path / "run" / f"rank{rank}").read_text() for rank in (0, 1)]
+    assert said[0].startswith("2 ")
+    assert said[0] == said[1]  # one network, though each saw half of every batch
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert len(lines) == 2
