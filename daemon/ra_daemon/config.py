@@ -128,6 +128,9 @@ class Scoring(Section):
     """How jobs are worked."""
 
     bundle: str = "demo"
+    shadow: str = Field(
+        default="", description="A second bundle that scores beside the first; never sent."
+    )
     locator: str = "locator"
     backend: str = "onnxruntime"
     workers: int = Field(default=1, ge=1, le=64, description="Scorer processes.")

@@ -58,6 +58,9 @@ def bundle_path(name: str, root: Path | None = None) -> Path:
     """
     known = bundle_paths(root)
     if name not in known:
+        versions = [key for key in known if key.rpartition("-")[0] == name]
+        if len(versions) == 1:
+            return known[versions[0]]
         raise ConfigError(
             f"No bundle {name!r}; there are {', '.join(sorted(known)) or 'none'}.",
             hint="Install one with ra-daemon models install PATH, or correct scoring.bundle.",

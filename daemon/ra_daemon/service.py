@@ -3,6 +3,7 @@ drains and stops them."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import threading
@@ -12,7 +13,7 @@ from functools import cache
 
 from sqlalchemy import Engine
 
-from ra_daemon import __version__, log, single, steptimes
+from ra_daemon import __version__, log, models, single, steptimes
 from ra_daemon.config import Config, Peer, Route
 from ra_daemon.domain import Claim, Delivered, Outcome, Reason, Refused, Scored
 from ra_daemon.errors import DaemonError
@@ -33,6 +34,7 @@ from ra_daemon.worker.process import ScorerProcess
 from ra_daemon.worker.receivers import Receivers
 from ra_daemon.worker.sdnotify import notify
 from ra_daemon.worker.selection import Selection
+from ra_engine.errors import RaError
 
 PARTS = frozenset({"receive", "score", "deliver", "web"})
 _log = log.get(__name__)
@@ -45,12 +47,14 @@ class Node:
     """One running node, or the parts of one that were asked for."""
 
     def __init__(self, config: Config, parts: frozenset[str] = PARTS) -> None:
-        self._config = config
         self._parts = parts
         self._store = ObjectStore(config.root)
         shared = not config.database_url.startswith("sqlite")
         self._locks = single.hold(config.root, parts, shared=shared)
         self._engine = _database(config)
+        config = models.effective(config, self._engine)
+        models.check(config, self._engine)
+        self._config = config
         self._queue = JobQueue(self._engine)
         self._outbox = Outbox(self._engine, config.root)
         self._receivers = Receivers(config)
@@ -63,6 +67,7 @@ class Node:
         self._web: object | None = None
         self._stop = threading.Event()
         self._digest_of = cache(self._pipeline)
+        self._shadow_digest_of = cache(self._shadow_pipeline)
         self._demonstration = score.is_demonstration(config)
 
     def run(self) -> int:
@@ -116,6 +121,7 @@ class Node:
             owner=f"{os.uname().nodename}:{os.getpid()}:{index}",
             route_of=self._route_of,
             record=self._record,
+            digest_of=self._current_digest,
             selection=Selection(self._config, self._engine, self._queue, self._route_of),
         )
         self._dispatchers.append(dispatcher)
@@ -155,6 +161,23 @@ class Node:
     def _pipeline(self, route: Route) -> str:
         return score.pipeline_digest(self._config, route.scorers, gate.version(self._config.gate))
 
+    def _shadow_pipeline(self, route: Route) -> str:
+        """Empty without a shadow bundle."""
+        if not self._config.scoring.shadow:
+            return ""
+        scoring = self._config.scoring
+        scoring = scoring.model_copy(update={"bundle": scoring.shadow})
+        config = self._config.model_copy(update={"scoring": scoring})
+        digest = score.pipeline_digest(config, route.scorers, gate.version(config.gate))
+        # Its own digest: the bundle may become active, and then judges the same images once more.
+        return hashlib.sha256(f"shadow {digest}".encode()).hexdigest()
+
+    def _current_digest(self, route: Route, *, shadow: bool) -> str | None:
+        try:
+            return self._shadow_digest_of(route) if shadow else self._digest_of(route)
+        except RaError:  # the scorer process tells what is wrong, and the job fails with it
+            return None
+
     def _route_of(self, claim: Claim) -> Route:
         """The route that admitted the image, as it is now; else the first that matches."""
         named = next((r for r in self._config.route if r.name == claim.route), None)
@@ -178,6 +201,7 @@ class Node:
                 route,
                 outcome,
                 demonstration=self._demonstration,
+                shadow_digest=self._shadow_digest_of(route),
             )
         reason = {"reason": outcome.reason.value} if isinstance(outcome, Refused) else {}
         _log.info(f"job.{state}", job=claim.job_id, engine=engine, attempt=claim.attempt, **reason)

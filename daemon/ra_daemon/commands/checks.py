@@ -160,7 +160,11 @@ def bundles(config: Config) -> Iterator[Check]:
     from ra_daemon import plugins
     from ra_engine.bundle import load_bundle
 
-    for key, name in (("bundle", config.scoring.bundle), ("locator", config.scoring.locator)):
+    scoring = config.scoring
+    used = {"bundle": scoring.bundle, "shadow": scoring.shadow, "locator": scoring.locator}
+    for key, name in used.items():
+        if not name:
+            continue
         try:
             bundle = load_bundle(plugins.bundle_path(name, config.root))
         except RaError as error:

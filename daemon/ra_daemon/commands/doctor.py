@@ -18,6 +18,7 @@ from ra_daemon.commands.common import (
     load,
     say,
 )
+from ra_daemon.commands.model_states import effective
 from ra_daemon.config import Config
 
 
@@ -27,7 +28,7 @@ from ra_daemon.config import Config
 @click.pass_context
 def command(ctx: click.Context, config_path: Path | None, *, as_json: bool) -> None:
     """Check the node's surroundings; each fault names its remedy. Exit status 1 with a fault."""
-    config = load(config_path)
+    config = effective(load(config_path))
     found = list(examine(config, config_path))
     faults = [c for c in found if not c.ok]
     if as_json:

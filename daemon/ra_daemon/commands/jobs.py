@@ -76,7 +76,11 @@ def show(job_id: int, config_path: Path | None, *, as_json: bool) -> None:
 @click.option("--cause", help="All that failed with this error code.")
 @config_option
 def retry(ids: tuple[int, ...], config_path: Path | None, *, cause: str | None) -> None:
-    """Queue failed jobs again (all, by ID or by cause), and send parked objects again."""
+    """Queue failed jobs again (all, by ID or by cause).
+
+    Without ID and cause also compose failed reports again, and send parked objects again.
+    """
+    from ra_daemon.store import reports
     from ra_daemon.store.outbox import Outbox
     from ra_daemon.store.queue import JobQueue
 
@@ -84,8 +88,54 @@ def retry(ids: tuple[int, ...], config_path: Path | None, *, cause: str | None) 
     with database(config) as engine:
         jobs = JobQueue(engine).retry(list(ids) or None, cause)
         parked = 0 if ids or cause else Outbox(engine, config.root).retry_parked()
-        _note(engine, "jobs.retry", f"{jobs} jobs, {parked} deliveries")
-    say(f"{jobs} jobs queued again, {parked} parked deliveries due again.")
+        composed = 0 if ids or cause else reports.retry_reports(engine)
+        _note(engine, "jobs.retry", f"{jobs} jobs, {composed} reports, {parked} deliveries")
+    say(f"{jobs} jobs queued again, {composed} reports and {parked} parked deliveries due again.")
+
+
+@command.command("rescore")
+@click.option("--study", metavar="UID", help="Only images of this study.")
+@click.option("--patient", metavar="ID", help="Only images of this patient ID.")
+@click.option("--all", "everything", is_flag=True, help="All images.")
+@config_option
+@json_option
+def rescore(
+    study: str | None,
+    patient: str | None,
+    config_path: Path | None,
+    *,
+    everything: bool,
+    as_json: bool,
+) -> None:
+    """Score images again with the bundle that is active now; new results supersede the old ones.
+
+    Images that this pipeline judged already are left alone, those that were purged cannot be
+    scored. New reports name the old ones as predecessors and go where the route says.
+    """
+    import getpass
+
+    from ra_daemon import models, routing
+    from ra_daemon.steps import gate, score
+    from ra_daemon.store.queue import JobQueue
+    from ra_daemon.store.rescore import rescore as queue_again
+
+    if not (study or patient or everything):
+        raise click.UsageError("Name --study, --patient or --all.")
+    config = load(config_path)
+    with database(config) as engine:
+        config = models.effective(config, engine)
+        version = gate.version(config.gate)
+        pipelines = {
+            r.name: (score.pipeline_digest(config, r.scorers, version), routing.lane_of(r))
+            for r in config.route
+        }
+        done = queue_again(
+            engine, JobQueue(engine), pipelines,
+            who=getpass.getuser(), study=study, patient=patient,
+        )  # fmt: skip
+    if as_json:
+        emit_json(asdict(done))
+    say(f"{done.queued} images queued again, {done.known} known, {done.purged} purged.")
 
 
 @command.command("cancel")

@@ -17,6 +17,7 @@ from ra_daemon.commands.common import (
     load,
     say,
 )
+from ra_daemon.commands.model_states import activate, change, compare, retire, shadow, states
 from ra_daemon.errors import ConfigError
 from ra_engine.errors import RaError
 
@@ -38,7 +39,7 @@ def list_models(config_path: Path | None, *, as_json: bool) -> None:
     if as_json:
         emit_json(rows)
         return
-    columns = ("name", "version", "intended_use", "in_use", "state", "path")
+    columns = ("name", "version", "intended_use", "in_use", "state", "files", "path")
     emit_table(columns, [[row[c] for c in columns] for row in rows])
 
 
@@ -47,15 +48,18 @@ def rows_of(config: Config) -> list[dict[str, Any]]:
     from ra_daemon import plugins
     from ra_engine.bundle import load_bundle
 
-    used = (config.scoring.bundle, config.scoring.locator)
+    held = states(config)
+    active = next((name for name, state in held.items() if state == "active"), "")
+    used = (active or config.scoring.bundle, config.scoring.locator)
     rows = []
     for name, path in sorted(plugins.bundle_paths(config.root).items()):
         row: dict[str, Any] = {"name": name, "path": str(path), "in_use": name in used}
-        row |= {"version": "", "intended_use": "", "digest": "", "state": "verified"}
+        row |= {"version": "", "intended_use": "", "digest": "", "files": "verified"}
+        row["state"] = held.get(name, "")
         try:
             bundle = load_bundle(path)
         except RaError as error:
-            row["state"] = str(error)
+            row["files"] = str(error)
         else:
             row |= {"version": bundle.version, "digest": bundle.digest}
             row["intended_use"] = bundle.manifest.intended_use
@@ -92,50 +96,40 @@ def verify(ctx: click.Context, name: str | None, config_path: Path | None) -> No
     if not chosen:
         raise ConfigError(f"No bundle {name!r}; there are {', '.join(r['name'] for r in rows)}.")
     for row in chosen:
-        say(f"{row['name']}: {row['state']}")
-    ctx.exit(int(any(r["state"] != "verified" for r in chosen)))
+        say(f"{row['name']}: {row['files']}")
+    ctx.exit(int(any(r["files"] != "verified" for r in chosen)))
 
 
 @command.command("install")
 @click.argument("path", type=click.Path(path_type=Path, file_okay=False, exists=True))
 @config_option
 def install(path: Path, config_path: Path | None) -> None:
-    """Verify the bundle in PATH and copy it into the store's models/ folder."""
+    """Verify the bundle in PATH and copy it to models/NAME-VERSION in the store, a candidate."""
+    from ra_daemon.store.models import ModelState
     from ra_engine.bundle import load_bundle
 
-    models = load(config_path).root / "models"
+    config = load(config_path)
+    models = config.root / "models"
     models.mkdir(parents=True, exist_ok=True, mode=0o700)
     bundle = load_bundle(path)
-    target = models / bundle.name
+    key = f"{bundle.name}-{bundle.version}"
+    target = models / key
     if target.exists():
         raise ConfigError(
-            f"A bundle {bundle.name!r} is installed.",
-            hint=f"ra-daemon models retire {bundle.name}.",
+            f"{bundle.name} {bundle.version} is installed.",
+            hint="Give a changed bundle another version; ra-daemon models list shows all.",
         )
     # Copied beside and renamed: a node that looks in meanwhile never sees half a bundle.
     scratch = Path(tempfile.mkdtemp(dir=models.parent, prefix="install-"))
     try:
-        copied = load_bundle(Path(shutil.copytree(path, scratch / bundle.name)))
+        copied = load_bundle(Path(shutil.copytree(path, scratch / key)))
         copied.path.replace(target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     click.echo(str(target))
-    say(f"{bundle.name} {bundle.version} is installed; set scoring.bundle to use it, and restart.")
+    change(config, key, ModelState.CANDIDATE, f"installed from {path.name}")
+    say(f"Next: ra-daemon models shadow {key}, or ra-daemon models activate {key}.")
 
 
-@command.command("retire")
-@click.argument("name")
-@config_option
-def retire(name: str, config_path: Path | None) -> None:
-    """Take an installed bundle out of use; its files stay under models-retired/."""
-    config = load(config_path)
-    source = config.root / "models" / name
-    if not source.is_dir():
-        raise ConfigError(f"No bundle {name!r} is installed in {source.parent}.")
-    if name in (config.scoring.bundle, config.scoring.locator):
-        raise ConfigError(f"{name} is in use.", hint="Set scoring.bundle to another one first.")
-    kept = config.root / "models-retired"
-    kept.mkdir(exist_ok=True, mode=0o700)
-    number = len(list(kept.glob(f"{name}.*"))) + 1
-    source.replace(kept / f"{name}.{number}")
-    say(f"{name} is retired to {kept / f'{name}.{number}'}.")
+for _change in (shadow, activate, retire, compare):
+    command.add_command(_change)

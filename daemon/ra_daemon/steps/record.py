@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, Engine
 
 from ra_daemon.config import Config, Route
-from ra_daemon.domain import Claim, Failed, Outcome, Reason, Refused, not_selected
+from ra_daemon.domain import Claim, Failed, Lane, Outcome, Reason, Refused, not_selected
 from ra_daemon.store import findings, results
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.queue import JobQueue
@@ -34,20 +34,23 @@ def record(
     outcome: Outcome,
     *,
     demonstration: bool = False,
+    shadow_digest: str = "",
 ) -> str:
     """Settle a claim; return the state its job is in then.
 
     Args:
         demonstration: whether the gate's model is one; marks a refusal, scores carry their own.
+        shadow_digest: pipeline of the shadow bundle that is to score the image as well.
 
     Raises:
         LeaseLostError: another worker holds the job now; nothing is written.
     """
+    shadow = claim.lane is Lane.SHADOW
     if isinstance(outcome, Failed):
         delay = min(300.0, 2.0 * 2 ** min(claim.attempt, 10))
         return queue.fail(claim, outcome, config.scoring.max_attempts, delay).value
     heatmap_path = None
-    if not isinstance(outcome, Refused):
+    if not isinstance(outcome, Refused) and not shadow:  # nobody looks at a shadow's map
         data = findings.dump_heatmaps(outcome)
         if data is not None:
             heatmap_path, _ = store.put_bytes(data, ".npz")
@@ -64,7 +67,9 @@ def record(
         and isinstance(outcome, Refused)
         and outcome.reason in POPULATION_REASONS,
         demonstration=demonstration,
-        veto=lambda conn: _twin(conn, claim),
+        role="shadow" if shadow else "active",
+        veto=lambda conn: None if shadow else _twin(conn, claim),
+        shadow_digest="" if shadow else shadow_digest,
     )
     return "refused" if isinstance(written, Refused) else "scored"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -123,6 +124,29 @@ class JobQueue:
         """
         values = {"state": state.value, "cause": cause, "finished_at": self._now(conn), **_FREE}
         self._fenced(conn, claim, {**values, "message": "", "blame": ""})
+
+    def repin(self, claim: Claim, pipeline_digest: str) -> Claim | None:
+        """Move a claim to the pipeline that will work it; None when that has the image already.
+
+        The job is then cancelled: two jobs of one pipeline never answer for one image. With an
+        empty digest (there is no such pipeline any more) it is cancelled as well.
+        """
+        with self._engine.begin() as conn:
+            other = sa.select(job.c.id).where(
+                job.c.instance_id == claim.instance_id, job.c.pipeline_digest == pipeline_digest
+            )
+            if not pipeline_digest or conn.execute(other).first() is not None:
+                values = {"state": JobState.CANCELLED.value, "cause": "pipeline_changed", **_FREE}
+                conn.execute(
+                    sa.update(job)
+                    .where(_held([claim]))
+                    .values(**values, finished_at=self._now(conn))
+                )
+                return None
+            moved = conn.execute(
+                sa.update(job).where(_held([claim])).values(pipeline_digest=pipeline_digest)
+            ).rowcount
+        return replace(claim, pipeline_digest=pipeline_digest) if moved else None
 
     def fail(self, claim: Claim, failed: Failed, max_attempts: int, backoff_s: float) -> JobState:
         """Charge an attempt: queued again after ``backoff_s``, or a dead letter with its cause.

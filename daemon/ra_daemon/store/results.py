@@ -7,7 +7,7 @@ from typing import Literal
 
 import sqlalchemy as sa
 
-from ra_daemon.domain import Claim, JobState, Refused, Scored
+from ra_daemon.domain import Claim, JobState, Lane, Refused, Scored
 from ra_daemon.store import outcomes, reports
 from ra_daemon.store.clock import database_now
 from ra_daemon.store.queue import JobQueue
@@ -30,12 +30,14 @@ def record(
     role: Role = "active",
     demonstration: bool = False,
     veto: Callable[[sa.Connection], Refused | None] = lambda _conn: None,
+    shadow_digest: str = "",
 ) -> Scored | Refused:
     """Write an outcome, settle its job and queue its report, all or nothing.
 
     Earlier current rows of the instance become superseded (unless ``role`` is shadow: shadow
     results are stored and never reported). ``demonstration`` marks a refusal; scored rows carry
-    it by their models. ``veto`` may turn a score into a refusal, in the same transaction.
+    it by their models. With ``shadow_digest`` a scored image gets a job of that pipeline in the
+    shadow lane. ``veto`` may turn a score into a refusal, in the same transaction.
 
     Returns:
         What was written.
@@ -68,6 +70,8 @@ def record(
         outcomes.supersede_instance(conn, claim.instance_id, outcome_id)
         if isinstance(outcome, Scored):
             reports.add(conn, outcome_id, "scored", destinations, deliver, now)
+            if shadow_digest:
+                queue.enqueue(conn, claim.instance_id, shadow_digest, Lane.SHADOW, claim.route)
         elif refusal_report:
             reports.add(conn, outcome_id, "refused", destinations, deliver, now)
     return outcome

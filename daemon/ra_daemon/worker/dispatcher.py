@@ -29,6 +29,14 @@ class Recorder(Protocol):
         ...
 
 
+class Digester(Protocol):
+    """Tells the pipeline digest that a route has now."""
+
+    def __call__(self, route: Route, *, shadow: bool) -> str | None:
+        """Empty when no such pipeline is wanted; None when it cannot be told."""
+        ...
+
+
 class Dispatcher:
     """Feeds one scorer process in batches and bisects a batch that brought it down."""
 
@@ -41,6 +49,7 @@ class Dispatcher:
         owner: str,
         route_of: Callable[[Claim], Route],
         record: Recorder,
+        digest_of: Digester,
         selection: Selection,
     ) -> None:
         self._config = config
@@ -49,6 +58,7 @@ class Dispatcher:
         self._owner = owner
         self._route_of = route_of
         self._record = record
+        self._digest_of = digest_of
         self._selection = selection
         self._window = Window.parse(config.schedule.off_hours)
         self._held: dict[int, Claim] = {}
@@ -56,18 +66,20 @@ class Dispatcher:
 
     def step(self) -> bool:
         """Claim one batch and work it; False when the queue has nothing for us."""
-        claims = self._claim()
-        if not claims:
+        claimed = self._claim()
+        if not claimed:
             return False
+        claims = self._pinned(claimed)
         checkpoints.hit("claim")
         with self._guard:
             self._held = {c.job_id: c for c in claims}
-        chosen, twins = self._selection.split(claims)
+        shadows = [c for c in claims if c.lane is Lane.SHADOW]
+        chosen, twins = self._selection.split([c for c in claims if c.lane is not Lane.SHADOW])
         for claim, refused in twins:
             self._settle(claim, refused)
         with self._guard:
-            self._held = {c.job_id: c for c in chosen}
-        groups: list[list[Claim]] = [chosen] if chosen else []
+            self._held = {c.job_id: c for c in (*chosen, *shadows)}
+        groups = [group for group in (shadows, chosen) if group]  # the last goes first
         while groups:
             groups += self._work(groups.pop())
         return True
@@ -93,6 +105,7 @@ class Dispatcher:
         if self._window.holds(datetime.now(UTC)):
             lanes.append(Lane.OFF_HOURS)
         scoring = self._config.scoring
+        lanes.append(Lane.SHADOW)
         return self._queue.claim(
             self._owner,
             scoring.batch,
@@ -123,7 +136,19 @@ class Dispatcher:
             path=str(Path(self._config.root) / claim.path),
             header=claim.header,
             route=self._route_of(claim),
+            shadow=claim.lane is Lane.SHADOW,
         )
+
+    def _pinned(self, claims: Sequence[Claim]) -> list[Claim]:
+        """Claims under the pipeline that scores them now: it may have changed since admission."""
+        pinned: list[Claim] = []
+        for claim in claims:
+            digest = self._digest_of(self._route_of(claim), shadow=claim.lane is Lane.SHADOW)
+            if digest is None or digest == claim.pipeline_digest:
+                pinned.append(claim)
+            elif (moved := self._queue.repin(claim, digest)) is not None:
+                pinned.append(moved)
+        return pinned
 
     def _settle(self, claim: Claim, outcome: Outcome) -> None:
         checkpoints.hit("record")

@@ -10,12 +10,16 @@ from ra_daemon.domain import Header, Outcome
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreTask:
-    """One image to be worked: absolute path of its file, its header, and the route's rules."""
+    """One image to be worked: absolute path of its file, its header, and the route's rules.
+
+    ``shadow``: by the shadow bundle.
+    """
 
     job_id: int
     path: str
     header: Header
     route: Route
+    shadow: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

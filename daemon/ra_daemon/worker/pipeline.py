@@ -32,7 +32,9 @@ class Pipeline:
     def __init__(self, config: Config, *, progress: ProgressTeller) -> None:
         self._progress = progress
         self._rules = config.gate
+        self._config = config
         self._models = score.Models.load(config)
+        self._shadow: score.Models | None = None
 
     @property
     def engine(self) -> str:
@@ -41,15 +43,25 @@ class Pipeline:
 
     def run(self, tasks: Sequence[ScoreTask]) -> Iterator[tuple[int, Outcome]]:
         """Yield (job id, outcome) for every task, in any order."""
-        eligible: dict[tuple[str, ...], list[_Eligible]] = {}
+        eligible: dict[tuple[bool, tuple[str, ...]], list[_Eligible]] = {}
         for task in tasks:
             ready = self._admit_to_score(task)
             if isinstance(ready, _Eligible):
-                eligible.setdefault(task.route.scorers, []).append(ready)
+                eligible.setdefault((task.shadow, task.route.scorers), []).append(ready)
             else:
                 yield task.job_id, ready
-        for scorers, group in eligible.items():
+        for (_shadow, scorers), group in eligible.items():
             yield from self._score(scorers, group)
+
+    def _models_of(self, task: ScoreTask) -> score.Models:
+        """The active models, or the shadow's, loaded when first asked for."""
+        if not task.shadow:
+            return self._models
+        if self._shadow is None:
+            update = {"bundle": self._config.scoring.shadow}
+            scoring = self._config.scoring.model_copy(update=update)
+            self._shadow = score.Models.load(self._config.model_copy(update={"scoring": scoring}))
+        return self._shadow
 
     def _admit_to_score(self, task: ScoreTask) -> _Eligible | Outcome:
         """Decode and gate one image."""
@@ -98,7 +110,7 @@ class Pipeline:
         checkpoints.hit("score")
         started = time.perf_counter()
         try:
-            outcomes = self._models.score(
+            outcomes = self._models_of(group[0].task).score(
                 [e.gated for e in group], scorers, lambda name: self._progress("score", name)
             )
         except MemoryError:
