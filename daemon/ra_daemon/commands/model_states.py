@@ -129,8 +129,10 @@ def identity(config: Config, name: str) -> models.Identity:
     from ra_daemon.store import models
     from ra_engine.bundle import load_bundle
 
-    found = load_bundle(plugins.bundle_path(name, config.root))
-    return models.Identity(name=name, bundle=found.name, version=found.version, digest=found.digest)
+    path = plugins.bundle_path(name, config.root)
+    key = next(k for k, p in plugins.bundle_paths(config.root).items() if p == path)
+    found = load_bundle(path)
+    return models.Identity(name=key, bundle=found.name, version=found.version, digest=found.digest)
 
 
 @contextmanager

@@ -62,6 +62,7 @@ def test_states_by_command(node: Path, installed: str) -> None:
         assert done.exit_code == 0, done.output
         assert listed(node)[installed]["state"] == state
     assert run("models", "activate", "small", "--config", node).exit_code == 0  # one version only
+    assert listed(node)[installed]["state"] == "active"
     assert run("models", "activate", "nothing", "--config", node).exit_code == 3
     assert run("models", "retire", "demo", "--config", node).exit_code == 3
 
