@@ -30,7 +30,7 @@ class AotiBackend:
 
     name = "aoti"
     family = "cuda"
-    suffix = "pt2"
+    suffix = ".pt2"
     forms: Mapping[Precision, Form] = {"fp32": "master", "fp16": "cast", "bf16": "cast"}
 
     def load(self, graph: Path, spec: EngineSpec) -> TorchSession:

@@ -133,6 +133,10 @@ CASES: dict[str, tuple[list[Any], dict[str, Any]]] = {
         [make("Shape", ["x"], ["s"]), make("ConstantOfShape", ["s"], ["z"]),
          make("ScatterElements", ["z", "i", "x"], ["y"], axis=1)],
         {"i": np.tile(np.array([1, 0])[None, :, None, None], (3, 1, 6, 8))}),
+    "cumsum": ([make("CumSum", ["x", "a"], ["y"])], {"a": np.int64(1)}),
+    "cumsum-other-way": ([make("CumSum", ["x", "a"], ["y"], reverse=1, exclusive=1)],
+                         {"a": np.int64(3)}),
+    "prod": ([make("ReduceProd", ["x", "a"], ["y"], keepdims=0)], {"a": i64(1, 3)}),
     "cast": ([make("Cast", ["x"], ["d"], to=11), make("Cast", ["d"], ["y"], to=1)], {}),
 }  # fmt: skip
 

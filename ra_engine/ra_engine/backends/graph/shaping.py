@@ -122,6 +122,16 @@ def _scatter(x: Sequence[Any], a: Attributes) -> Any:
     return torch.scatter(x[0].to(like.device), axis, tensor(x[1], like).to(like.device), like)
 
 
+@op("CumSum")
+def _cumulative(x: Sequence[Any], a: Attributes) -> Any:
+    axis = ints(x[1])[0]
+    value = x[0].flip(axis) if a.get("reverse", 0) else x[0]
+    total = value.cumsum(axis)
+    if a.get("exclusive", 0):
+        total = total - value
+    return total.flip(axis) if a.get("reverse", 0) else total
+
+
 def _reduction(run: Callable[[Tensor, list[int], bool], Tensor]) -> Callable[..., Any]:
     def reduce(x: Sequence[Any], a: Attributes) -> Any:
         axes = ints(x[1]) if len(x) > 1 and x[1] is not None else list(a.get("axes", []))
@@ -134,8 +144,15 @@ def _reduction(run: Callable[[Tensor, list[int], bool], Tensor]) -> Callable[...
     return reduce
 
 
+def _product(value: Tensor, axes: list[int], keep: bool) -> Tensor:  # noqa: FBT001 - as torch's
+    for axis in sorted((a % value.ndim for a in axes), reverse=True):
+        value = value.prod(axis, keepdim=keep)
+    return value
+
+
 OPS["ReduceMean"] = _reduction(lambda v, axes, keep: v.mean(axes, keepdim=keep))
 OPS["ReduceSum"] = _reduction(lambda v, axes, keep: v.sum(axes, keepdim=keep))
+OPS["ReduceProd"] = _reduction(_product)
 OPS["ReduceMax"] = _reduction(lambda v, axes, keep: v.amax(axes, keepdim=keep))
 OPS["ReduceMin"] = _reduction(lambda v, axes, keep: v.amin(axes, keepdim=keep))
 

@@ -38,7 +38,7 @@ class TrtBackend:
     """
 
     family = "cuda"
-    suffix = "plan"
+    suffix = ".plan"
     forms: Mapping[Precision, Form] = {
         "fp32": "master", "fp16": "cast", "bf16": "cast", "int8": "s8",
     }  # fmt: skip

@@ -1,0 +1,33 @@
+"""Graphs of the zoo with random weights, for tests of runtimes; needs torch."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+SIZE = (96, 64)
+
+
+def exported(
+    arch: str, kind: str, path: Path, *, cam: Any = "hirescam", flip: bool = False, members: int = 1
+) -> Path:
+    import torch
+
+    from ra_training.zoo.export import export_graph
+    from ra_training.zoo.heads import head
+    from ra_training.zoo.registry import Backbone
+
+    torch.manual_seed(len(arch) + len(kind))
+    values = (0.0, 10.0, 40.0, 90.0, 140.0)
+    nets = []
+    for _ in range(members):
+        backbone = Backbone(arch)
+        nets.append((backbone, head(kind, backbone.channels, values)))
+    weights = [1 / members] * members
+    return export_graph(nets, weights, path, size=SIZE, cam=cam, flip=flip)
+
+
+def outputs(path: Path) -> tuple[str, ...]:
+    onnx: Any = importlib.import_module("onnx")
+    return tuple(o.name for o in onnx.load(str(path)).graph.output)
