@@ -144,15 +144,14 @@ class Node:
         if not files:
             return False
         admissions = [(path, admit.digest_file(path, self._store)) for path in files]
-        with steptimes.timed("admit"), self._engine.begin() as conn:
-            for _path, admission in admissions:
-                admit.admit(
-                    conn,
-                    admission,
-                    config=self._config,
-                    queue=self._queue,
-                    digest_of=self._digest_of,
-                )
+        with steptimes.timed("admit"):
+            admit.admit_all(
+                self._engine,
+                [admission for _path, admission in admissions],
+                config=self._config,
+                queue=self._queue,
+                digest_of=self._digest_of,
+            )
         for path, _admission in admissions:
             self._store.leave_inbox(path)
             admit.drop_sidecar(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from pydicom import Dataset, dcmread
 from pydicom.config import settings
 from pydicom.filereader import read_partial
 from pydicom.tag import Tag
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from ra_daemon.dicom.sides import side_of
 from ra_daemon.domain import Header, Reason, Refused
@@ -24,16 +25,33 @@ from ra_engine.types import Radiograph, Side
 settings.reading_validation_mode = 0  # dirty values are ours to judge, not pydicom's to refuse
 
 _CHUNK = 1 << 20
+_MAX_TEXT = 512  # characters; no value representation that we keep allows more than 64 or 1024
+_MAX_UID = 64
+_DEFLATED = DeflatedExplicitVRLittleEndian.encode()
 _PIXEL_DATA = Tag(0x7FE0, 0x0010)
+_KEYWORDS = (
+    "SOPClassUID SOPInstanceUID StudyInstanceUID SeriesInstanceUID PatientID PatientAge "
+    "PatientBirthDate PatientSex AccessionNumber StudyDate StudyDescription SeriesDescription "
+    "BodyPartExamined ViewPosition ImageLaterality Laterality ImageType Modality Manufacturer "
+    "PhotometricInterpretation Rows Columns NumberOfFrames SamplesPerPixel BitsAllocated "
+    "BurnedInAnnotation PresentationIntentType AcquisitionDate AcquisitionTime "
+    "AcquisitionDateTime AcquisitionNumber IrradiationEventUID ProtocolName ImageComments "
+    "ConversionType ViewCodeSequence AnatomicRegionSequence SourceImageSequence "
+    "DerivationCodeSequence ReferencedImageSequence"
+)
+_HEADER = tuple(_KEYWORDS.split())
+"""What ``read_header`` needs; everything else is passed over unread."""
+
 _ORIGINS = ("SourceImageSequence", "DerivationCodeSequence", "ReferencedImageSequence")
 
 
-def digests(path: Path) -> tuple[str, str]:
+def digests(path: Path, *, parsable: bool = True) -> tuple[str, str]:
     """sha256 of the encoded data set (after the file meta) and of the pixel data element.
 
-    The second is "" where there is none; both are of bytes as they came.
+    The second is "" where there is none, or where the file is not ``parsable``; both are of bytes
+    as they came.
     """
-    start, pixels = _offsets(path)
+    start, pixels = _offsets(path) if parsable else (_start(path), None)
     whole, pixel = hashlib.sha256(), hashlib.sha256()
     with path.open("rb") as stream:
         stream.seek(start)
@@ -52,10 +70,12 @@ def read_header(path: Path) -> Header:
     Raises:
         UnreadableError: no DICOM object, cut short, or without its identifiers.
     """
-    ds = _dataset(path, pixels=False)
+    ds = _dataset(path, pixels=False, only=_HEADER)
     ids = [_text(ds, k) for k in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID")]
     if not all(ids):
         raise UnreadableError("The object lacks SOP class, SOP instance or study UID.")
+    if any(len(i) > _MAX_UID for i in ids):
+        raise UnreadableError("An identifier is longer than 64 characters.")
     if _cut_short(path, ds):
         raise UnreadableError("The pixel data is shorter than its length says.")
     return Header(
@@ -131,36 +151,49 @@ def decode(path: Path) -> Radiograph | Refused:
     )
 
 
-def _dataset(path: Path, *, pixels: bool) -> Dataset:
+def _dataset(path: Path, *, pixels: bool, only: Sequence[str] | None = None) -> Dataset:
     try:
-        return dcmread(path, stop_before_pixels=not pixels, force=True)
+        wanted = None if only is None else list(only)
+        return dcmread(path, stop_before_pixels=not pixels, force=True, specific_tags=wanted)
     except Exception as error:
         raise UnreadableError(f"Not a DICOM object ({type(error).__name__}).") from error
 
 
 def _offsets(path: Path) -> tuple[int, int | None]:
     """Where the data set and its pixel data element begin; falls back to the whole file."""
-    start = 0
+    start = _start(path)
     try:
         with path.open("rb") as stream:
-            stream.seek(128)
-            if stream.read(4) == b"DICM":
-                stream.seek(132)
-                head = stream.read(12)
-                start = 144 + int.from_bytes(head[8:12], "little")
-        with path.open("rb") as stream:
-            read_partial(stream, stop_when=lambda tag, vr, length: tag == _PIXEL_DATA, force=True)
+            if _DEFLATED in stream.read(start):
+                return start, None  # its pixels lie at no offset of the file
+            stream.seek(0)
+            read_partial(
+                stream,
+                stop_when=lambda tag, vr, length: tag == _PIXEL_DATA,
+                force=True,
+                specific_tags=["SOPClassUID"],  # big private elements are passed over, not read
+            )
             found = stream.tell()
-        size = path.stat().st_size
-        return min(start, size), found if start < found < size else None
     except Exception:  # noqa: BLE001 - a file that is no DICOM is digested whole
-        return min(start, path.stat().st_size), None
+        return start, None
+    return start, found if start < found < path.stat().st_size else None
+
+
+def _start(path: Path) -> int:
+    """Where the data set begins, by the group length of the file meta; 0 without one."""
+    with path.open("rb") as stream:
+        head = stream.read(144)
+    if head[128:132] != b"DICM":
+        return 0
+    return min(144 + int.from_bytes(head[140:144], "little"), path.stat().st_size)
 
 
 def _cut_short(path: Path, ds: Dataset) -> bool:
     """Whether native pixel data is shorter than rows x columns x bits say."""
     syntax = getattr(ds.file_meta, "TransferSyntaxUID", None)
-    if syntax is None or syntax.is_compressed or not _number(ds, "Rows"):
+    if syntax is not None and not syntax.is_transfer_syntax:
+        raise UnreadableError("The transfer syntax is not one of the standard's.")
+    if syntax is None or syntax.is_compressed or syntax.is_deflated or not _number(ds, "Rows"):
         return False
     _, pixels = _offsets(path)
     frames = max(1, _number(ds, "NumberOfFrames"))
@@ -181,8 +214,10 @@ def _values(ds: Dataset, keyword: str) -> list[Any]:
 
 
 def _text(ds: Dataset, keyword: str) -> str:
+    """A value as text that every database takes: no NUL, no lone surrogate, of bounded length."""
     values = _values(ds, keyword)
-    return "\\".join(str(v) for v in values).strip().strip("\0")
+    text = "\\".join(str(v) for v in values).replace("\0", "")
+    return text.encode("utf-8", "replace").decode()[:_MAX_TEXT].strip()
 
 
 def _number(ds: Dataset, keyword: str) -> int:

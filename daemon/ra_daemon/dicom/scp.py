@@ -287,6 +287,8 @@ def permitted(config: Config, calling: str, address: str) -> frozenset[str]:
 
 def _from_network(peer: Peer, address: str) -> bool:
     caller = ip_address(address)
+    if caller.version == 6 and caller.ipv4_mapped is not None:
+        caller = caller.ipv4_mapped  # a socket that listens on :: names IPv4 callers so
     if peer.networks:
         return any(caller in network for network in peer.networks)
     try:

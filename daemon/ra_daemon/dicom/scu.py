@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pydicom import Dataset, dcmread
+from pydicom.errors import InvalidDicomError
 from pynetdicom import AE, _config
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification
 
@@ -54,17 +55,26 @@ def send(
     config: Config, peer: Peer, deliveries: Sequence[Delivery]
 ) -> Iterator[tuple[Delivery, DeliveryOutcome]]:
     """Send stored objects over one association; every delivery gets an outcome."""
-    items = [_item(d.object_path) for d in deliveries]
+    found: list[tuple[Delivery, SendItem]] = []
+    for delivery in deliveries:
+        try:
+            found.append((delivery, _item(delivery.object_path)))
+        except (OSError, ValueError, AttributeError, InvalidDicomError) as error:
+            # One file that is gone must not hold back all the others for ever.
+            yield delivery, Parked(cause=f"object file: {type(error).__name__}")
+    if not found:
+        return
     try:
-        association = associate(_with_contexts(config, items), peer, config.tls)
+        contexts = _with_contexts(config, [item for _, item in found])
+        association = associate(contexts, peer, config.tls)
     except PeerError as error:
         cause: DeliveryOutcome
         cause = Postponed(cause=str(error)) if error.retriable else Parked(cause=str(error))
-        for delivery in deliveries:
+        for delivery, _unsent in found:
             yield delivery, cause
         return
     try:
-        for delivery, item in zip(deliveries, items, strict=True):
+        for delivery, item in found:
             yield delivery, _send_one(association, item, peer)
     finally:
         if association.is_established:
@@ -158,6 +168,10 @@ def associate(
         tls_args=client_context(tls, peer),
     )
     if association.is_established:
+        link = association.dul.socket
+        if link is not None and link.socket is not None:
+            # pynetdicom waits for ever when a peer no longer reads what it is sent
+            link.socket.settimeout(ae.network_timeout)
         return association
     where = f"{peer.name} ({peer.ae_title} at {peer.host}:{peer.port})"
     if association.is_rejected:

@@ -6,15 +6,17 @@ two of these repeats the rest; nothing is lost and nothing is admitted twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DataError
 
 from ra_daemon import checkpoints, log
 from ra_daemon.config import Config, Route
-from ra_daemon.dicom import inbox, read
+from ra_daemon.dicom import guard, inbox, read
 from ra_daemon.domain import Admission, Header, Reason, Refused
 from ra_daemon.errors import UnreadableError
 from ra_daemon.routing import lane_of, match_route
@@ -28,13 +30,20 @@ _log = log.get(__name__)
 def digest_file(path: Path, store: ObjectStore) -> Admission:
     """Digest one inbox file and link it into the object store."""
     checkpoints.hit("admit")
-    dataset_sha256, pixel_sha256 = read.digests(path)
     header: Header | None = None
     refused: Refused | None = None
+    parsable = False
     try:
+        guard.check(path)
+        parsable = True
         header = read.read_header(path)
     except UnreadableError as error:
         refused = Refused(reason=Reason.UNREADABLE, detail=str(error))
+    except OSError:
+        raise  # the disk's fault, not the file's: it stays in the inbox
+    except Exception as error:  # noqa: BLE001 - one file must not stop the admission of all others
+        refused = Refused(reason=Reason.UNREADABLE, detail=f"{type(error).__name__} in its header.")
+    dataset_sha256, pixel_sha256 = read.digests(path, parsable=parsable)
     stat = path.stat()
     return Admission(
         dataset_sha256=dataset_sha256,
@@ -46,6 +55,37 @@ def digest_file(path: Path, store: ObjectStore) -> Admission:
         header=header,
         refused=refused,
     )
+
+
+def admit_all(
+    engine: Engine,
+    admissions: Sequence[Admission],
+    *,
+    config: Config,
+    queue: JobQueue,
+    digest_of: Callable[[Route], str],
+) -> None:
+    """Write a batch in one transaction; an image that the database will not take harms no other.
+
+    It is kept, and recorded as unreadable. A database that is away raises as ever.
+    """
+
+    def write(batch: Sequence[Admission]) -> None:
+        with engine.begin() as conn:
+            for one in batch:
+                admit(conn, one, config=config, queue=queue, digest_of=digest_of)
+
+    try:
+        write(admissions)
+    except (DataError, UnicodeError, ValueError, TypeError):
+        for one in admissions:
+            try:
+                write([one])
+            except (DataError, UnicodeError, ValueError, TypeError) as error:
+                _log.error("instance.unwritable", error=type(error).__name__)
+                detail = "The database does not take its header."
+                refused = Refused(reason=Reason.UNREADABLE, detail=detail)
+                write([replace(one, header=None, refused=refused)])
 
 
 def admit(
