@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from ra_daemon.config import Config
 
 MANIFEST = "MANIFEST.json"
+DUMP = "database.dump"
 FOLDERS = ("inbox", "objects", "models")
 """Folders of the root that hold state."""
 
@@ -30,7 +33,8 @@ FOLDERS = ("inbox", "objects", "models")
 def command(folder: Path, config_path: Path | None) -> None:
     """Copy all state into the new or empty FOLDER; the node may run meanwhile.
 
-    The database goes first: files without rows are admitted again, rows without files are lost.
+    The database goes first: a restore admits files without rows again, rows without files would
+    be lost.
     """
     from ra_daemon import settings
 
@@ -43,7 +47,7 @@ def command(folder: Path, config_path: Path | None) -> None:
         _dump(config, engine, folder)
     for name in FOLDERS:
         if (config.root / name).is_dir():
-            shutil.copytree(config.root / name, folder / name)
+            shutil.copytree(config.root / name, folder / name, copy_function=_copy)
     source = settings.locate(config_path)
     if source is not None:
         shutil.copy2(source, folder / "ra-daemon.toml")
@@ -52,6 +56,12 @@ def command(folder: Path, config_path: Path | None) -> None:
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     click.echo(str(folder))
     say(f"{len(sums)} files; the head of the audit chain is {head}: note it elsewhere.")
+
+
+def _copy(source: str, target: str) -> None:
+    """Copy a file, unless it went meanwhile: admitted from the inbox, or purged."""
+    with contextlib.suppress(FileNotFoundError):
+        shutil.copy2(source, target)
 
 
 def sums_of(folder: Path) -> dict[str, str]:
@@ -83,34 +93,37 @@ def _dump(config: Config, engine: sa.Engine, folder: Path) -> None:
         finally:
             driver.close()
         return
-    url = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-    program = shutil.which("pg_dump")
-    if program is None:
-        raise StoreError("There is no pg_dump.", hint="apt-get install postgresql-client")
-    # The address goes by environment: other users can read the arguments of a process.
+    postgres(config.database_url, "pg_dump", "--format=custom", f"--file={folder / DUMP}")
+
+
+def postgres(url: str, program: str, *arguments: str) -> None:
+    """Run a program of PostgreSQL's client on the database at ``url``.
+
+    Raises:
+        StoreError: it is not installed, or it fails.
+    """
+    from sqlalchemy.engine import make_url
+
+    path = shutil.which(program)
+    if path is None:
+        raise StoreError(
+            f"There is no {program}.",
+            hint="apt-get install postgresql-client, of the server's version or newer.",
+        )
+    address = make_url(url).set(drivername="postgresql")
+    # The password goes by environment: other users can read the arguments of a process.
+    secret = {"PGPASSWORD": address.password} if address.password else {}
+    shown = address.set(password=None).render_as_string()
     done = subprocess.run(
-        [program, "--format=custom", f"--file={folder / 'database.dump'}"],
-        env=_environment(url),
+        [path, *arguments, f"--dbname={shown}"],
+        env={**os.environ, **secret},
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode != 0:
-        raise StoreError(f"pg_dump fails: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
-
-
-def _environment(url: str) -> dict[str, str]:
-    """libpq's variables for an address."""
-    import os
-
-    from sqlalchemy.engine import make_url
-
-    address = make_url(url)
-    named = {
-        "PGHOST": str(address.query.get("host", address.host or "")),
-        "PGPORT": str(address.query.get("port", address.port or "")),
-        "PGUSER": address.username or "",
-        "PGPASSWORD": address.password or "",
-        "PGDATABASE": address.database or "",
-    }
-    return {**os.environ, **{k: v for k, v in named.items() if v}}
+        said = (done.stderr.strip().splitlines() or ["?"])[-1]
+        raise StoreError(
+            f"{program} fails: {said}",
+            hint="Its version must not be older than the server's; see also ra-daemon doctor.",
+        )

@@ -89,19 +89,21 @@ def files(engine: sa.Engine, objects: ObjectStore) -> list[Discrepancy]:
     with reading(engine) as conn:
         wanted = {str(row.path): str(row.what) for row in conn.execute(_living())}
         known = set(wanted) | set(conn.execute(_others()).scalars())
-    folder = objects.root / "objects"
-    there = {
-        f"objects/{shard.name}/{entry.name}": entry
-        for shard in folder.iterdir()
-        if shard.is_dir()
-        for entry in shard.iterdir()
-    }
+    there = _stored(objects)
     extra = _old(path for name, path in there.items() if name not in known)
     gone = (name for path, name in wanted.items() if path not in there)
     return [
         *_named("rows_without_files", gone),
         *_named("files_without_rows", (p.name for p in extra)),
     ]
+
+
+def strays(engine: sa.Engine, objects: ObjectStore) -> list[Path]:
+    """Files among the objects that no row names, however young; for a store at rest."""
+    with reading(engine) as conn:
+        known = {str(row.path) for row in conn.execute(_living())}
+        known |= set(conn.execute(_others()).scalars())
+    return [path for name, path in sorted(_stored(objects).items()) if name not in known]
 
 
 def save(objects: ObjectStore, found: Iterable[Discrepancy]) -> None:
@@ -121,6 +123,16 @@ def last(root: Path) -> tuple[str, list[Discrepancy]]:
         return str(held["at"]), [d for d in found if d.code in REMEDIES]
     except (OSError, ValueError, KeyError, TypeError):
         return "", []
+
+
+def _stored(objects: ObjectStore) -> dict[str, Path]:
+    """Every file below ``objects/`` by its path relative to the root."""
+    return {
+        f"objects/{shard.name}/{entry.name}": entry
+        for shard in (objects.root / "objects").iterdir()
+        if shard.is_dir()
+        for entry in shard.iterdir()
+    }
 
 
 def _row_checks(conn: sa.Connection, now: datetime) -> Iterator[Discrepancy]:

@@ -30,7 +30,9 @@ def copy(node: Path, config: Config, tmp_path: Path) -> Path:
     verdicts.record(engine, JobQueue(engine), made, Refused(reason=Reason.CAST))
     engine.dispose()
     (config.root / "objects" / "ab").mkdir(parents=True)
-    (config.root / "objects" / "ab" / "x.dcm").write_bytes(b"pixels")
+    (config.root / "objects" / "ab" / "x.dcm").write_bytes(b"late")
+    (config.root / made.path).parent.mkdir(parents=True)
+    (config.root / made.path).write_bytes(b"pixels")
     folder = tmp_path / "copy"
     done = run("backup", folder, "--config", node)
     assert done.exit_code == 0, done.output
@@ -43,7 +45,9 @@ def test_rows_and_files_come_back(node: Path, copy: Path, tmp_path: Path) -> Non
     (site / "ra-daemon.toml").write_text(node.read_text())
     done = run("restore", copy, "--config", site / "ra-daemon.toml")
     assert done.exit_code == 0, done.output
-    assert (site / "data" / "objects" / "ab" / "x.dcm").read_bytes() == b"pixels"
+    assert (site / "data" / verdicts.admission("1.2.3.1").path).read_bytes() == b"pixels"
+    # It came after the copy of the database: admitted again, not lost.
+    assert (site / "data" / "inbox" / "x.dcm").read_bytes() == b"late"
     rows = [
         json.loads(run("query", SQL, "--json", "--config", path).stdout)
         for path in (node, site / "ra-daemon.toml")
