@@ -52,7 +52,7 @@ class GraphModule(nn.Module):
         if unknown:
             raise BackendError(
                 f"{path.name}: the torch backends have no {', '.join(sorted(unknown))}.",
-                hint="Name another backend in [engine] order.",
+                hint="Name another backend in [engine] backends.",
             )
         self._input = graph.input[0].name
         dims = graph.input[0].type.tensor_type.shape.dim

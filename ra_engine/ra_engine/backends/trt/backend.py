@@ -167,7 +167,7 @@ def _ordinal(spec: EngineSpec) -> int:
     if spec.ordinal is None:
         raise BackendError(
             f"TensorRT needs a GPU, and the device is {spec.device!r}.",
-            hint='Set [engine] device = "cuda:0", or name a CPU backend in [engine] order.',
+            hint='Set [engine] device = "cuda:0", or name a CPU backend in [engine] backends.',
         )
     return spec.ordinal
 

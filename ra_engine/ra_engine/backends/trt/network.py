@@ -119,7 +119,7 @@ def _refused(graph: Path, errors: Sequence[Any]) -> BackendError:
     first = errors[0] if errors else None
     where = f" at node {first.node_name()}" if first is not None and first.node_name() else ""
     what = " ".join(first.desc().split())[:300] if first is not None else "no reason given"
-    hint = "Export the bundle again with opset 20, or name another backend in [engine] order."
+    hint = "Export the bundle again with opset 20, or name another backend in [engine] backends."
     if "must have type FP8" in what or "shiftIsAllZeros" in what:
         hint = "This is the Q/DQ file for ONNX Runtime: build the symmetric one for TensorRT."
     return BackendError(f"The parser refuses {graph.name}{where}: {what}", hint=hint)
