@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -57,7 +58,7 @@ def environment(folder: Path, package: str) -> dict[str, str]:
             package, "tensorrt-rtx-cu13-libs tensorrt-rtx-cu13-bindings"
         )
         message = f"{package} is not installed: pip install --no-deps {wheel}"
-        if os.environ.get("CI") == "true":
+        if os.environ.get("CI") == "true" and platform.machine() == "x86_64":
             pytest.fail(message)
         pytest.skip(message)
     made = dict(os.environ)
