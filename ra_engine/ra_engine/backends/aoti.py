@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from ra_engine.backends.torch import (
-    TorchBackend,
     TorchSession,
     device,
     device_facts,
+    graph_module,
     torch_module,
 )
 from ra_engine.errors import BackendError, EngineFileError
@@ -57,7 +57,8 @@ class AotiBackend:
             BackendError: the graph cannot be exported, or there is no compiler.
         """
         torch = torch_module()
-        module, where = TorchBackend().load(graph, spec).module, device(torch, spec)
+        where = device(torch, spec)
+        module = graph_module(graph).to(where)
         free = torch.export.Dim("b", min=1, max=max(spec.rows, 2))
         example = torch.zeros((2, *module.shape), device=where)
         inductor: Any = importlib.import_module("torch._inductor")

@@ -1,4 +1,4 @@
-"""torch as reference: the bundle's ONNX graph, run operator by operator on a CPU or a GPU.
+"""torch as reference: the bundle's ONNX graph, run operator by operator on the CPU.
 
 Slow and plain on purpose: no fusion, no cache, no engine. What it is for is a second opinion,
 written independently of ONNX Runtime.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import platform
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,38 +28,46 @@ class TorchBackend:
     forms: Mapping[Precision, Form] = {"fp32": "master", "fp16": "cast", "bf16": "cast"}
 
     def facts(self, spec: EngineSpec) -> dict[str, object]:
-        """See ``device_facts``."""
+        """See ``device_facts``; the device is the CPU, whatever ``spec`` says."""
         torch = torch_module()
-        return device_facts(torch, device(torch, spec))
+        return device_facts(torch, device(torch, replace(spec, device="cpu")))
 
     def load(self, graph: Path, spec: EngineSpec) -> TorchSession:
         """Load a graph that is in the precision's form.
 
         Raises:
             RuntimeMissingError: torch or onnx is not installed.
-            DriverError: torch sees no such GPU.
             BackendError: the graph uses an operator that this backend does not have.
         """
-        torch = torch_module()
-        where = device(torch, spec)
-        try:
-            module = importlib.import_module("ra_engine.backends.graph.module")
-        except ImportError as error:
-            raise RuntimeMissingError(
-                f"onnx cannot be imported: {error}.", hint="pip install 'ra-daemon[build]'"
-            ) from error
-        try:
-            made = module.GraphModule(graph).eval().to(where)
-        except BackendError:
-            raise
-        except Exception as error:  # protobuf, the ONNX reader and torch share no base class
-            raise BackendError(
-                f"torch refuses {graph.name}: {type(error).__name__}",
-                hint="Run ra-daemon models verify.",
-            ) from error
-        parts = [self.name, torch.__version__, spec.device]
+        torch, spec = torch_module(), replace(spec, device="cpu")
+        made = graph_module(graph)
+        parts = [self.name, torch.__version__, "cpu"]
         key = "-".join(parts if spec.precision == "fp32" else [*parts, spec.precision])
         return TorchSession(made, made.names, made.shape, spec, key=key)
+
+
+def graph_module(graph: Path) -> Any:
+    """A ``GraphModule`` in evaluation mode, on the CPU.
+
+    Raises:
+        RuntimeMissingError: onnx is not installed.
+        BackendError: the file is damaged, or uses an operator that the torch backends do not have.
+    """
+    try:
+        module = importlib.import_module("ra_engine.backends.graph.module")
+    except ImportError as error:
+        raise RuntimeMissingError(
+            f"onnx cannot be imported: {error}.", hint="pip install 'ra-daemon[build]'"
+        ) from error
+    try:
+        return module.GraphModule(graph).eval()
+    except BackendError:
+        raise
+    except Exception as error:  # protobuf, the ONNX reader and torch share no base class
+        raise BackendError(
+            f"torch refuses {graph.name}: {type(error).__name__}",
+            hint="Run ra-daemon models verify.",
+        ) from error
 
 
 class TorchSession:

@@ -54,11 +54,16 @@ def test_a_damaged_package_is_an_engine_file_error() -> None:
     assert "models build" in caught.value.hint
 
 
-@pytest.mark.parametrize("backend", [TorchBackend(), AotiBackend()])
-def test_a_gpu_that_torch_does_not_see_is_told(backend: TorchBackend | AotiBackend) -> None:
+def test_a_gpu_that_torch_does_not_see_is_told() -> None:
     with pytest.raises(DriverError, match="cuda:99 is not among them") as caught:
-        backend.facts(EngineSpec(device="cuda:99"))
+        AotiBackend().facts(EngineSpec(device="cuda:99"))
     assert "nvidia-smi" in caught.value.hint
+
+
+def test_the_reference_stays_on_the_cpu() -> None:
+    spec = EngineSpec(device="cuda:99")
+    assert TorchBackend().facts(spec) == TorchBackend().facts(EngineSpec())
+    assert TorchBackend().load(GRAPH, spec).device == "cpu"
 
 
 def test_the_torch_version_and_the_device_enter_the_key() -> None:
