@@ -215,6 +215,27 @@ def fonts() -> Iterator[Check]:
     yield _check("fonts", ok=ok, found=found, remedy="Install Pillow with FreeType.")
 
 
+def tls(config: Config) -> Iterator[Check]:
+    """The files of [tls], where they are used."""
+    from ra_daemon.dicom.tls import client_context, server_context
+
+    called = [p for p in config.peer if p.tls]
+    if not (config.tls.enabled or called):
+        return
+    server_context(config.tls)
+    for peer in called:
+        client_context(config.tls, peer)
+    yield Check(name="tls", ok=True, found=f"TLS {config.tls.minimum} or newer")
+    if config.tls.key is not None:
+        mode = stat.S_IMODE(config.tls.key.stat().st_mode)
+        yield _check(
+            "tls key",
+            ok=not mode & 0o077,
+            found=f"mode {mode:o}",
+            remedy=f"chmod 600 {config.tls.key}",
+        )
+
+
 def peers(config: Config) -> Iterator[Check]:
     """Each peer answers; our own node, when it runs, answers as the peers see it."""
     from ra_daemon.config import Peer
@@ -233,7 +254,13 @@ def peers(config: Config) -> Iterator[Check]:
     if running_pid(config) is None or not config.peer:
         return
     host = "127.0.0.1" if config.node.host in ("0.0.0.0", "::") else config.node.host
-    us = Peer(name="this node", ae_title=config.node.ae_title, host=host, port=config.node.port)
+    us = Peer(
+        name="this node",
+        ae_title=config.node.ae_title,
+        host=host,
+        port=config.node.port,
+        tls=config.tls.enabled,
+    )
     caller = config.peer[0].ae_title
     as_peer = config.model_copy(
         update={"node": config.node.model_copy(update={"ae_title": caller})}

@@ -55,6 +55,7 @@ def examine(config: Config, config_path: Path | None) -> Iterator[Check]:
         ("backend", lambda: checks.backend(config)),
         ("plugins", lambda: checks.plugins_state(config)),
         ("fonts", checks.fonts),
+        ("tls", lambda: checks.tls(config)),
         ("peers", lambda: checks.peers(config)),
     ]
     for name, check in every:

@@ -82,6 +82,8 @@ class ListenError(DaemonError):
 def run_receiver(config: Config, stop: Stop, ready: Ready, index: int = 0) -> None:
     """Serve until ``stop`` is set, then let running associations end within a limit.
 
+    ``ready`` is told "listening", or the error that says why the port cannot be served.
+
     ``index`` numbers the receiver processes of a node: each keeps a tally of its own.
     """
     # Received data goes straight to a file on the store's own file system, never through memory.
@@ -93,7 +95,15 @@ def run_receiver(config: Config, stop: Stop, ready: Ready, index: int = 0) -> No
     tempfile.tempdir = str(store.tmp)
     ae = application_entity(config)
     receiver = Receiver(config, store, Tally(config.root, f"receiver-{index}"))
-    server = _server(config, ae, receiver)
+    try:
+        server = _server(config, ae, receiver)
+    except OSError as error:
+        port = f"{config.node.host}:{config.node.port}"
+        ready.send(ListenError(f"The DICOM port {port} cannot be opened: {error.strerror}."))
+        return
+    except DaemonError as error:
+        ready.send(error)
+        return
     threading.Thread(target=server.serve_forever, name="accept", daemon=True).start()
     ready.send("listening")
     _log.info("node.listening", port=config.node.port, tls=config.tls.enabled)

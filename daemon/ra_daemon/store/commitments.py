@@ -62,6 +62,7 @@ class Commitments:
                     _waiting(destination)
                     .where(delivery.c.not_before <= now, delivery.c.sent_at > now - RECENT)
                     .limit(limit)
+                    .with_for_update(skip_locked=True, of=delivery)
                 )
                 .mappings()
                 .all()

@@ -44,7 +44,12 @@ class Receivers:
         Raises:
             DaemonError: a receiver could not listen; the message says why.
         """
-        self._children = [self._spawn(i) for i in range(self._config.node.receivers)]
+        try:
+            for index in range(self._config.node.receivers):
+                self._children.append(self._spawn(index))
+        except BaseException:
+            self.stop()
+            raise
 
     def watch(self) -> bool:
         """Restart what died."""
