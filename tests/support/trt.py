@@ -45,6 +45,9 @@ class FakeCuda:
             raise cuda_error("cudaErrorInvalidDevice", "choosing a GPU")
         return Gpu(index=index, name="Double 1", sm=90, memory=2**34, driver="13.2")
 
+    def choose(self, index: int) -> None:
+        self._say(f"choose {index}")
+
     def free_memory(self) -> int:
         return self.free
 
@@ -145,8 +148,10 @@ class FakeContext:
         assert self.scratch[1] >= self.engine.get_device_memory_size_for_profile_v2(
             self.profile or 0
         )
-        if self.engine.library.fail.get("execute"):
+        left = self.engine.library.fail.get("execute")
+        if left is not None and self.engine.library.calls.count(("execute", None)) >= left:
             return False
+        self.engine.library.calls.append(("execute", None))
         self.engine.library.cuda.do(self._work)
         return True
 
@@ -166,7 +171,7 @@ class FakeContext:
 class FakeEngine:
     """An engine over an ONNX Runtime session."""
 
-    profiles = ((1, 1, 2), (1, 16, 32))
+    profiles: tuple[tuple[int, ...], ...] = ((1, 1, 2), (1, 16, 32))
 
     def __init__(self, library: FakeTrt, content: bytes) -> None:
         self.library = library
@@ -175,6 +180,10 @@ class FakeEngine:
         self.outputs = {o.name: o.shape for o in self.session.get_outputs()}
         self.num_io_tensors = len(self.inputs) + len(self.outputs)
         self.num_optimization_profiles = library.fail.get("profiles", 2)
+        stated = [a for name, a in library.calls if name == "profile"]
+        if stated:
+            self.profiles = tuple(tuple(shape[0] for shape in a[1:]) for a in stated)
+            self.num_optimization_profiles = library.fail.get("profiles", len(stated))
         self.contexts: list[FakeContext] = []
 
     def get_tensor_name(self, index: int) -> str:
@@ -211,7 +220,8 @@ class FakeEngine:
 class FakeTrt:
     """Stands for the module ``tensorrt`` or ``tensorrt_rtx``.
 
-    ``fail`` says what goes wrong: parse, plan, load, validity (bits), execute, context, profiles.
+    ``fail`` says what goes wrong: parse, plan, load, validity (bits), context, profiles, and
+    execute, the number of runs that go well before one fails.
     """
 
     __version__ = "0.0.double"

@@ -16,7 +16,7 @@ from ra_engine.backends.trt.api import TensorRt
 from ra_engine.backends.trt.cuda import Cuda, CudaBindings, Gpu
 from ra_engine.backends.trt.deserialise import Loaded
 from ra_engine.backends.trt.flavour import Flavour
-from ra_engine.backends.trt.network import Recipe, build_plan
+from ra_engine.backends.trt.network import PROFILES, Recipe, build_plan
 from ra_engine.backends.trt.runner import Limits, Runner
 from ra_engine.errors import BackendError
 from ra_engine.recipe import RECIPE
@@ -110,7 +110,7 @@ class TrtBackend:
         api, cuda = self._flavour_api(), self._device()
         gpu = cuda.gpu(_ordinal(spec))
         loaded = Loaded(api, engine, rtx=self._flavour.rtx)
-        limits = Limits(memory=spec.device_memory, buckets=spec.buckets)
+        limits = Limits(gpu=gpu.index, memory=spec.device_memory, buckets=spec.buckets)
         try:
             runner = Runner(
                 api, cuda, loaded.engine, plan=len(engine), rtx=self._flavour.rtx, limits=limits
@@ -173,7 +173,11 @@ def _ordinal(spec: EngineSpec) -> int:
 
 
 def _recipe(spec: EngineSpec) -> Recipe:
-    return Recipe(workspace=spec.device_memory)
+    latency, (low, best, _) = PROFILES
+    if spec.rows <= latency[2]:
+        return Recipe(profiles=(latency,), workspace=spec.device_memory)
+    throughput = (low, min(best, spec.rows), spec.rows)
+    return Recipe(profiles=(latency, throughput), workspace=spec.device_memory)
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -31,6 +31,10 @@ class Cuda(Protocol):
         """Choose a device for this thread and describe it."""
         ...
 
+    def choose(self, index: int) -> None:
+        """Choose a device for this thread: the choice is a thread's own in CUDA."""
+        ...
+
     def free_memory(self) -> int:
         """Free bytes on the chosen device."""
         ...
@@ -99,7 +103,7 @@ class CudaBindings:
                 f"There is no GPU {index}; this machine shows {self._count}.",
                 hint="Name one of nvidia-smi -L in [engine] device, e.g. cuda:0.",
             )
-        self._call("cudaSetDevice", "choosing a GPU", index)
+        self.choose(index)
         _, properties = self._call("cudaGetDeviceProperties", "asking a GPU", index)
         _, driver = self._call("cudaDriverGetVersion", "asking the driver")
         name = properties.name
@@ -110,6 +114,10 @@ class CudaBindings:
             memory=int(properties.totalGlobalMem),
             driver=f"{driver // 1000}.{driver % 1000 // 10}",
         )
+
+    def choose(self, index: int) -> None:
+        """See ``Cuda``."""
+        self._call("cudaSetDevice", "choosing a GPU", index)
 
     def free_memory(self) -> int:
         """See ``Cuda``."""

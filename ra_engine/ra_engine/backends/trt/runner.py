@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,10 +26,12 @@ class Limits:
     """What an engine may use.
 
     Attributes:
+        gpu: number of the device.
         memory: most bytes of device memory; None: what is free.
         buckets: batch sizes that run, rising; a batch is padded with zeros up to the next one.
     """
 
+    gpu: int = 0
     memory: int | None = None
     buckets: tuple[int, ...] = BUCKETS
 
@@ -54,7 +57,7 @@ class Runner:
         """
         self._api, self._cuda, self._engine, self._rtx = api, cuda, engine, rtx
         self._lock = threading.Lock()
-        self.buckets = limits.buckets
+        self.buckets, self._gpu = limits.buckets, limits.gpu
         if engine.num_optimization_profiles <= max(map(_profile, self.buckets)):
             raise EngineFileError("The engine lacks a profile for these batches.")
         (name, row), outputs = shapes(api, engine)
@@ -77,18 +80,21 @@ class Runner:
             raise BackendError(f"The engine takes (batch, {self._in.shape}), not {array.shape}.")
         most = self.buckets[-1]
         with self._lock:
+            self._cuda.choose(self._gpu)
             parts = [self._piece(array[i : i + most]) for i in range(0, len(array), most)]
         return {s.name: np.concatenate([p[k] for p in parts]) for k, s in enumerate(self._out)}
 
     def warm_up(self) -> None:
         """Run and capture every bucket once, so that no study pays for it."""
         with self._lock:
+            self._cuda.choose(self._gpu)
             for bucket in self.buckets:
                 self._piece(np.zeros((bucket, *self._in.shape), np.float32))
 
     def close(self) -> None:
         """Give all device memory back; the runner is unusable after."""
         with self._lock:
+            self._cuda.choose(self._gpu)
             self._contexts.clear()  # before their memory
             self._cuda.release()
 
@@ -112,7 +118,12 @@ class Runner:
         # The first run of a shape allocates and loads kernels; neither may happen in a capture.
         self._cuda.synchronize(self._stream)
         self._cuda.begin_capture(self._stream)
-        self._enqueue(bucket)
+        try:
+            self._enqueue(bucket)
+        except BackendError:
+            with suppress(BackendError):  # a stream must not be left capturing
+                self._cuda.end_capture(self._stream)
+            raise
         self._captured[bucket] = self._cuda.end_capture(self._stream)
 
     def _enqueue(self, bucket: int) -> None:

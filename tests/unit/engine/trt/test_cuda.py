@@ -169,6 +169,7 @@ def test_the_real_bindings_take_our_arguments() -> None:
     host = np.zeros(4, np.float32)
     for call in (
         lambda: cuda.gpu(0),
+        lambda: cuda.choose(0),
         cuda.free_memory,
         cuda.stream,
         lambda: cuda.allocate(16),

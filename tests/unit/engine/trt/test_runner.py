@@ -161,7 +161,7 @@ def test_an_engine_that_is_not_ours_is_refused(
 
 def test_a_failed_enqueue_is_an_error() -> None:
     with pytest.raises(BackendError, match="failed on a batch of 2"):
-        runner(FakeTrt(execute=True)).run(images(2))
+        runner(FakeTrt(execute=0)).run(images(2))
 
 
 @pytest.mark.parametrize("shape", [(0, 1, 128, 96), (1, 3, 128, 96), (128, 96)])
@@ -176,3 +176,18 @@ def test_closing_gives_everything_back() -> None:
     made.close()
     assert library.cuda.calls[-1] == "release"
     assert not library.cuda.memory
+
+
+def test_a_failed_capture_does_not_leave_the_stream_capturing() -> None:
+    library = FakeTrt(execute=1)
+    with pytest.raises(BackendError, match="failed on a batch of 1"):
+        runner(library).run(images(1))
+    assert library.cuda.recording is None
+    assert library.cuda.calls[-1] == "end_capture"
+
+
+def test_each_run_chooses_its_device_for_the_calling_thread() -> None:
+    library = FakeTrt()
+    made = runner(library, limits=Limits(gpu=3))
+    made.run(images(1))
+    assert library.cuda.calls.index("choose 3") < library.cuda.calls.index("upload")

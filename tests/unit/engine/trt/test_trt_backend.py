@@ -73,6 +73,26 @@ def test_the_largest_batch_of_the_configuration_is_kept() -> None:
     assert double.batches == [1, 2, 4]
 
 
+@pytest.mark.parametrize(
+    ("buckets", "profiles"),
+    [
+        ((1,), [[1, 1, 2]]),
+        ((1, 2), [[1, 1, 2]]),
+        ((1, 8), [[1, 1, 2], [1, 8, 8]]),
+        ((1, 64), [[1, 1, 2], [1, 16, 64]]),
+    ],
+)
+def test_profiles_follow_the_largest_batch(
+    buckets: tuple[int, ...], profiles: list[list[int]]
+) -> None:
+    double = FakeTrt()
+    made, spec = backend(double), EngineSpec(device="cuda:0", buckets=buckets)
+    facts: Any = made.facts(spec)["build"]
+    assert facts["profiles"] == profiles
+    made.open(GRAPH, made.build(GRAPH, spec), spec, key="k")
+    assert double.batches == list(buckets)
+
+
 def test_a_timing_cache_is_kept_by_version_and_device(tmp_path: Path) -> None:
     spec = EngineSpec(device="cuda:0", cache=tmp_path)
     backend().build(GRAPH, spec)
@@ -114,7 +134,7 @@ def test_several_gpus_are_several_sessions() -> None:
         (FakeTrt(load="version mismatch"), EngineFileError),
         (FakeTrt(FakeCuda(fail={"gpu": "cudaErrorInsufficientDriver"})), DriverError),
         (FakeTrt(FakeCuda(fail={"pinned": "cudaErrorMemoryAllocation"})), DeviceMemoryError),
-        (FakeTrt(execute=True), BackendError),
+        (FakeTrt(execute=0), BackendError),
     ],
 )
 def test_a_failed_load_says_why(double: FakeTrt, error: type[BackendError]) -> None:
@@ -127,7 +147,7 @@ def test_a_failed_load_says_why(double: FakeTrt, error: type[BackendError]) -> N
 
 
 def test_a_failed_load_gives_its_memory_back() -> None:
-    double = FakeTrt(execute=True)
+    double = FakeTrt(execute=0)
     plan = backend(FakeTrt()).build(GRAPH, SPEC)
     with pytest.raises(BackendError):
         backend(double).open(GRAPH, plan, SPEC, key="k")
