@@ -1,0 +1,1 @@
+"""From raw outputs to statements that hold: intervals, temperature, reliability."""

@@ -1,0 +1,1 @@
+"""Figures of agreement, classes, coverage and explanation, with patient-level intervals."""
