@@ -22,7 +22,7 @@ COMMANDS = {
     "jobs": "List, show, retry and cancel jobs.",
     "trace": "Follow a study or an image from arrival to delivery.",
     "plugins": "List, check and begin plugins.",
-    "models": "List, show, verify, install and retire model bundles.",
+    "models": "List, show, build, verify, install and retire model bundles.",
     "query": "Run a reading SQL statement over the public views.",
     "cohort": "Export a cohort: table, statistics, manifest.",
     "config": "Check or show the configuration.",

@@ -7,7 +7,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x20-\x5b\x5d-\x7e]+$")]
 
@@ -132,7 +132,6 @@ class Scoring(Section):
         default="", description="A second bundle that scores beside the first; never sent."
     )
     locator: str = "locator"
-    backend: str = "onnxruntime"
     workers: int = Field(default=1, ge=1, le=64, description="Scorer processes.")
     threads: int = Field(default=0, ge=0, description="Threads a scorer process; 0: all cores.")
     batch: int = Field(default=4, ge=1, le=64)
@@ -141,6 +140,38 @@ class Scoring(Section):
     memory_limit_mb: int = Field(default=4096, ge=256)
     max_attempts: int = Field(default=3, ge=1)
     plugins: tuple[str, ...] = Field(default=(), description="Allowed plugins; empty: all.")
+
+
+class Engine(Section):
+    """Which runtime computes the scores. Chosen once at start, in this order, and logged."""
+
+    backends: tuple[str, ...] = Field(
+        default=("onnxruntime",),
+        min_length=1,
+        description="Tried in order; name or name:precision. onnxruntime:fp32 always stands last.",
+    )
+    precision: Literal["fp32", "fp16", "bf16", "int8"] = Field(
+        default="fp32", description="Of backends that state none."
+    )
+    device: str = Field(
+        default="cuda:0", pattern=r"^cuda:\d+$", description="GPU of the backends that need one."
+    )
+    device_memory_mib: int | None = Field(
+        default=None, ge=256, description="Bound of the engine's GPU memory; unset: what is free."
+    )
+    allow_cpu: bool = Field(
+        default=False,
+        description="A CPU engine may follow where a GPU is present and its engine fails.",
+    )
+
+    @field_validator("backends")
+    @classmethod
+    def _known_precision(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in value:
+            precision = entry.partition(":")[2]
+            if precision not in ("", "fp32", "fp16", "bf16", "int8"):
+                raise ValueError(f"{entry!r}: the precision must be fp32, fp16, bf16 or int8")
+        return value
 
 
 class Delivering(Section):
@@ -198,6 +229,7 @@ class Config(Section):
     route: tuple[Route, ...] = ()
     gate: Gate = Gate()
     scoring: Scoring = Scoring()
+    engine: Engine = Engine()
     delivery: Delivering = Delivering()
     schedule: Schedule = Schedule()
     web: Web = Web()

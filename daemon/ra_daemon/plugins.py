@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ra_daemon.errors import ConfigError
 from ra_engine import registry
-from ra_engine.contracts import Backend, Scorer
+from ra_engine.contracts import Scorer
 from ra_engine.registry import Broken as BrokenPlugin
 
 ALLOW_VARIABLE = "RA_DAEMON_PLUGINS"
@@ -21,22 +21,6 @@ def scorers(allowed: Sequence[str] = ()) -> tuple[dict[str, Scorer], list[Broken
     """
     names = [n for n in os.environ.get(ALLOW_VARIABLE, "").split(",") if n]
     return registry.load_scorers(tuple(names) or tuple(allowed))
-
-
-def backend(name: str) -> Backend:
-    """The backend of that name.
-
-    Raises:
-        ConfigError: none is installed, or it cannot be imported.
-    """
-    known = {p.name: p for p in registry.points(registry.BACKENDS)}
-    if name not in known:
-        raise ConfigError(f"No backend {name!r}; installed: {', '.join(sorted(known)) or 'none'}.")
-    try:
-        made: Backend = known[name].load()()
-    except ImportError as error:
-        raise ConfigError(f"Backend {name!r} cannot be imported: {error}") from error
-    return made
 
 
 def bundle_paths(root: Path | None = None) -> dict[str, Path]:
@@ -68,4 +52,4 @@ def bundle_path(name: str, root: Path | None = None) -> Path:
     return known[name]
 
 
-__all__ = ["BrokenPlugin", "backend", "bundle_path", "bundle_paths", "scorers"]
+__all__ = ["BrokenPlugin", "bundle_path", "bundle_paths", "scorers"]

@@ -7,7 +7,8 @@ RaError
 │   │   ├── RuntimeMissingError  its library is not installed
 │   │   ├── DriverError          no GPU, no driver, or one that does not fit the library
 │   │   ├── DeviceMemoryError    the device or the configured bound is too small
-│   │   └── EngineFileError      a built engine that does not load
+│   │   ├── EngineFileError      a built engine that does not load
+│   │   └── GateError            a built engine that does not say what the reference says
 │   └── ScorerError        a scorer that broke its contract
 └── (ra_daemon.errors)     the daemon's own branch
 """
@@ -81,6 +82,13 @@ class EngineFileError(BackendError):
 
     code = "backend.engine"
     hint = "Build it again on this machine: ra-daemon models build."
+
+
+class GateError(BackendError):
+    """A built engine failed the numeric gate: it does not say what the FP32 reference says."""
+
+    code = "backend.gate"
+    hint = "Use another precision or backend; ra-daemon models build --json shows the figures."
 
 
 class ScorerError(EngineError):

@@ -48,11 +48,13 @@ def load_scorers(allowed: Sequence[str] = ()) -> tuple[dict[str, Scorer], list[B
     return found, broken
 
 
-def load_backends() -> tuple[dict[str, Backend], list[Broken]]:
-    """All usable backends by name, and the broken ones."""
+def load_backends(names: Sequence[str] = ()) -> tuple[dict[str, Backend], list[Broken]]:
+    """Usable backends by name, and the broken ones; ``names`` narrows them, empty: all."""
     found: dict[str, Backend] = {}
     broken: list[Broken] = []
     for point in points(BACKENDS):
+        if names and point.name not in names:
+            continue
         thing = _made(point)
         if isinstance(thing, Broken):
             broken.append(thing)

@@ -175,16 +175,33 @@ def bundles(config: Config) -> Iterator[Check]:
         yield _check(key, ok=True, found=found, remedy="")
 
 
-def backend(config: Config) -> Iterator[Check]:
-    """The runtime loads and runs the score graph's file."""
-    from ra_daemon import plugins
+def engine(config: Config) -> Iterator[Check]:
+    """The engine that a start would choose, what it passes over, and what running scorers have."""
+    from ra_daemon import engines, plugins
     from ra_engine.bundle import load_bundle
-    from ra_engine.spec import EngineSpec
+    from ra_engine.choose import gpu_count
 
-    runtime = plugins.backend(config.scoring.backend)
     bundle = load_bundle(plugins.bundle_path(config.scoring.bundle, config.root))
-    session = runtime.load(bundle.graph, EngineSpec(threads=1))
-    yield _check("backend", ok=True, found=session.key, remedy="")
+    choice = engines.chosen(config, bundle)
+    for passed in choice.passed:
+        yield Check(name=f"engine {passed.candidate}", ok=False,
+                    found=f"passed over: {passed.message}", remedy=passed.hint)  # fmt: skip
+    state = engines.state_of(choice)
+    words = f"{state.engine}, {state.precision} on {state.device}"
+    standing = getattr(engines.backend_named(choice.candidate.backend), "standing", "")
+    words += f" ({standing})" if standing else ""
+    yield Check(name="engine", ok=True,
+                found=f"{words}, gate: {state.gate}" if state.gate else words)  # fmt: skip
+    if gpu_count() and state.device == "cpu":
+        yield _check("gpu", ok=config.engine.allow_cpu,
+                     found=f"{gpu_count()} present, not used",
+                     remedy="Name a GPU backend first in [engine] backends, or say that the CPU "
+                     "is what you want: allow_cpu = true.")  # fmt: skip
+    if running_pid(config) is None:
+        return
+    for index, running in engines.states(config.root):
+        yield _check(f"scorer {index}", ok=running.engine == state.engine, found=running.engine,
+                     remedy="It was started with another engine: restart the node.")  # fmt: skip
 
 
 def plugins_state(config: Config) -> Iterator[Check]:

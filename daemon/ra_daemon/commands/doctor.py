@@ -52,7 +52,7 @@ def examine(config: Config, config_path: Path | None) -> Iterator[Check]:
         ("disk", lambda: checks.disk(config)),
         ("clock", lambda: checks.clock(config)),
         ("bundles", lambda: checks.bundles(config)),
-        ("backend", lambda: checks.backend(config)),
+        ("engine", lambda: checks.engine(config)),
         ("plugins", lambda: checks.plugins_state(config)),
         ("fonts", checks.fonts),
         ("tls", lambda: checks.tls(config)),

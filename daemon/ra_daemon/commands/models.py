@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ra_daemon.commands.build import build_command
 from ra_daemon.commands.common import (
     config_option,
     emit_json,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 @click.group("models")
 def command() -> None:
-    """List, show, verify, install and retire model bundles."""
+    """List, show, build, verify, install and retire model bundles."""
 
 
 @command.command("list")
@@ -83,6 +84,9 @@ def show(name: str, config_path: Path | None, *, as_json: bool) -> None:
         return
     card = bundle.path / "card.md"
     click.echo(card.read_text(encoding="utf-8") if card.is_file() else f"{name} has no card.")
+
+
+command.add_command(build_command)
 
 
 @command.command("verify")

@@ -145,13 +145,12 @@ def check(ctx: click.Context, name: str, config_path: Path | None) -> None:
 
 def _outputs(config: Any, scorer: Any, batch: Any) -> Any:
     """What the configured bundle's graph gives for the sample batch."""
-    from ra_daemon import plugins
+    from ra_daemon import engines, plugins
     from ra_engine.bundle import load_bundle
     from ra_engine.plan import plan
-    from ra_engine.spec import EngineSpec
 
     bundle = load_bundle(plugins.bundle_path(config.scoring.bundle, config.root))
-    session = plugins.backend(config.scoring.backend).load(bundle.graph, EngineSpec(threads=1))
+    session = engines.reference(bundle.graph, threads=1)
     return plan([scorer], [(bundle, session)]).outputs(batch)
 
 

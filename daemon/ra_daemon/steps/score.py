@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ra_daemon import plugins
+from ra_daemon import engines, plugins
 from ra_daemon.config import Config
 from ra_daemon.domain import Scored
 from ra_daemon.errors import ConfigError
 from ra_engine.bundle import Bundle, load_bundle
+from ra_engine.choose import Chosen
 from ra_engine.contracts import Scorer, Session
 from ra_engine.locate import Locator
 from ra_engine.plan import Plan, plan
-from ra_engine.spec import EngineSpec
 from ra_engine.types import Finding, HandView, Located, QualityFlag, Radiograph, ScoredImage, Side
 
 
@@ -36,37 +35,46 @@ class Models:
 
     locator: Locator
     bundle: Bundle
-    session: Session
+    choice: Chosen
     scorers: Mapping[str, Scorer]
     plans: dict[tuple[str, ...], Plan]
 
     @classmethod
-    def load(cls, config: Config) -> Models:
+    def load(cls, config: Config, *, pinned: str = "") -> Models:
         """Verify and load what the configuration names.
+
+        Args:
+            pinned: see ``engines.chosen``.
 
         Raises:
             BundleError: a bundle cannot be trusted.
-            BackendError: the runtime refuses a graph.
-            ConfigError: no such bundle or backend.
+            BackendError: no engine can be had.
+            ConfigError: no such bundle.
         """
         scoring = config.scoring
-        threads = scoring.threads or len(os.sched_getaffinity(0))
-        backend = plugins.backend(scoring.backend)
+        threads = engines.spec_of(config).threads
         locator = load_bundle(plugins.bundle_path(scoring.locator, config.root))
         bundle = load_bundle(plugins.bundle_path(scoring.bundle, config.root))
         scorers, _broken = plugins.scorers(scoring.plugins)
+        choice = engines.chosen(config, bundle, pinned=pinned)
         return cls(
-            locator=Locator(backend.load(locator.graph, EngineSpec(threads=threads)), locator),
+            # The gate's decisions are thresholds of their own: they stay on the reference.
+            locator=Locator(engines.reference(locator.graph, threads=threads), locator),
             bundle=bundle,
-            session=backend.load(bundle.graph, EngineSpec(threads=threads)),
+            choice=choice,
             scorers=scorers,
             plans={},
         )
 
     @property
-    def engine(self) -> str:
-        """Session key of the score graph."""
-        return self.session.key
+    def session(self) -> Session:
+        """The session of the score graph."""
+        return self.choice.session
+
+    @property
+    def engine(self) -> engines.EngineState:
+        """What runs the score graph."""
+        return engines.state_of(self.choice)
 
     def locate(self, radiograph: Radiograph) -> Located:
         """Find the hands."""

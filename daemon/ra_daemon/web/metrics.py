@@ -15,7 +15,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from ra_daemon import steptimes
+from ra_daemon import engines, steptimes
 from ra_daemon.config import Config
 from ra_daemon.domain import Reason
 from ra_daemon.store import reconcile, status
@@ -74,6 +74,7 @@ class NodeCollector(Collector):  # type: ignore[misc]
         yield _gauge("ra_disk_free_bytes", "Free space below the store.",
                      shutil.disk_usage(self._config.root).free)  # fmt: skip
         yield from self._models()
+        yield from self._engines()
 
     def _deliveries(self) -> Iterator[Metric]:
         family = GaugeMetricFamily(
@@ -134,6 +135,21 @@ class NodeCollector(Collector):  # type: ignore[misc]
             mean.add_metric(values, row["mean"])
         yield info
         yield mean
+
+    def _engines(self) -> Iterator[Metric]:
+        labels = ["scorer", "engine", "precision", "device"]
+        info = GaugeMetricFamily("ra_engine_info", "Engines of the scorers.", labels=labels)
+        fallback = GaugeMetricFamily(
+            "ra_engine_passed_over",
+            "Engines that the configuration names first and that could not be had; alarm on 1.",
+            labels=["scorer", "wanted", "code"],
+        )
+        for index, state in engines.states(self._config.root):
+            info.add_metric([str(index), state.engine, state.precision, state.device], 1)
+            for passed in state.passed:
+                fallback.add_metric([str(index), passed.candidate, passed.code], 1)
+        yield info
+        yield fallback
 
 
 def steps() -> Iterator[Metric]:

@@ -13,13 +13,14 @@ from multiprocessing.connection import Connection
 from ra_daemon import log
 from ra_daemon.config import Config
 from ra_daemon.domain import Failed
-from ra_daemon.worker.messages import Progress, Ready, ScoreTask, Settled
+from ra_daemon.worker.messages import Progress, Ready, ScoreTask, Settled, Unready
+from ra_engine.errors import RaError
 
 _log = log.get(__name__)
 _HEADROOM_MB = 2048  # address space that native libraries reserve and never touch
 
 
-def main(connection: Connection, config: Config) -> None:
+def main(connection: Connection, config: Config, pinned: str = "") -> None:
     """Entry of the process: load the models once, then work batches until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a drain lets the batch in hand finish
@@ -29,7 +30,15 @@ def main(connection: Connection, config: Config) -> None:
 
     from ra_daemon.worker.pipeline import Pipeline
 
-    pipeline = Pipeline(config, progress=lambda stage, blame: _tell(connection, stage, blame))
+    try:
+        pipeline = Pipeline(
+            config,
+            progress=lambda stage, blame: _tell(connection, stage, blame),
+            pinned=pinned,
+        )
+    except RaError as error:
+        connection.send(Unready(message=str(error), hint=error.hint))
+        return
     connection.send(Ready(engine=pipeline.engine))
     while True:
         try:

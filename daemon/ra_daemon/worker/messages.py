@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ra_daemon.config import Route
 from ra_daemon.domain import Header, Outcome
+from ra_daemon.engines import EngineState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,9 +25,17 @@ class ScoreTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """The process has loaded its models. ``engine`` is the session key of the score graph."""
+    """The process has loaded its models. ``engine`` tells what runs the score graph."""
 
-    engine: str
+    engine: EngineState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unready:
+    """The process could not load its models; the text holds no patient data."""
+
+    message: str
+    hint: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,4 +54,4 @@ class Settled:
     outcome: Outcome
 
 
-Message = Ready | Progress | Settled
+Message = Ready | Unready | Progress | Settled

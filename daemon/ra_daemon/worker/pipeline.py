@@ -10,6 +10,7 @@ from pathlib import Path
 from ra_daemon import checkpoints
 from ra_daemon.config import Config
 from ra_daemon.domain import Failed, Outcome, Refused
+from ra_daemon.engines import EngineState
 from ra_daemon.errors import DaemonError
 from ra_daemon.steps import decode, gate, score
 from ra_daemon.worker.child import failed
@@ -29,16 +30,16 @@ class _Eligible:
 class Pipeline:
     """The models, loaded once, and the three steps that need them."""
 
-    def __init__(self, config: Config, *, progress: ProgressTeller) -> None:
+    def __init__(self, config: Config, *, progress: ProgressTeller, pinned: str = "") -> None:
         self._progress = progress
         self._rules = config.gate
         self._config = config
-        self._models = score.Models.load(config)
+        self._models = score.Models.load(config, pinned=pinned)
         self._shadow: score.Models | None = None
 
     @property
-    def engine(self) -> str:
-        """Session key of the score graph."""
+    def engine(self) -> EngineState:
+        """What runs the score graph."""
         return self._models.engine
 
     def run(self, tasks: Sequence[ScoreTask]) -> Iterator[tuple[int, Outcome]]:

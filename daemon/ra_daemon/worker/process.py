@@ -16,11 +16,12 @@ from pathlib import Path
 
 import psutil
 
-from ra_daemon import log
+from ra_daemon import engines, log
 from ra_daemon.config import Config
 from ra_daemon.domain import Outcome
+from ra_daemon.engines import EngineState
 from ra_daemon.errors import ScorerCrashError
-from ra_daemon.worker.messages import Message, Progress, Ready, ScoreTask, Settled
+from ra_daemon.worker.messages import Message, Progress, Ready, ScoreTask, Settled, Unready
 
 _log = log.get(__name__)
 _POLL_S = 0.1
@@ -37,7 +38,12 @@ class ScorerProcess:
         self._connection: Connection | None = None
         self._progress = Progress(stage="start")
         self._since = time.monotonic()
-        self.engine = ""
+        self.state: EngineState | None = None
+
+    @property
+    def engine(self) -> str:
+        """Session key of the score graph, "" before the first start."""
+        return self.state.engine if self.state is not None else ""
 
     @property
     def alive(self) -> bool:
@@ -55,7 +61,11 @@ class ScorerProcess:
         context = multiprocessing.get_context("spawn")  # fork would copy threads' locks
         ours, theirs = context.Pipe()
         process = context.Process(
-            target=main, args=(theirs, self._config), name=f"ra-scorer-{self._index}", daemon=True
+            target=main,
+            # The engine of the first start stays: a replacement never switches silently.
+            args=(theirs, self._config, self.state.candidate if self.state else ""),
+            name=f"ra-scorer-{self._index}",
+            daemon=True,
         )
         process.start()
         theirs.close()
@@ -63,10 +73,18 @@ class ScorerProcess:
         self._pid_file.write_text(str(process.pid))
         self._note(Progress(stage="start"))
         message = self._receive(_START_LIMIT_S)
+        if isinstance(message, Unready):
+            self.kill()
+            _log.error("scorer.unready", index=self._index, why=message.message, hint=message.hint)
+            raise ScorerCrashError(
+                f"The scorer process did not load its models: {message.message}",
+                hint=message.hint,
+            )
         if not isinstance(message, Ready):
             raise ScorerCrashError("The scorer process did not load its models.")
-        self.engine = message.engine
-        _log.info("scorer.ready", index=self._index, pid=process.pid, engine=self.engine)
+        self._tell_engine(message.engine)
+        engine = message.engine.engine
+        _log.info("scorer.ready", index=self._index, pid=process.pid, engine=engine)
 
     def score(self, tasks: Sequence[ScoreTask]) -> Iterator[tuple[int, Outcome]]:
         """Work a batch; yield (job id, outcome) as they come.
@@ -89,6 +107,30 @@ class ScorerProcess:
             if not isinstance(message, Settled):
                 raise self._crash("broke its protocol")
             yield message.job_id, message.outcome
+
+    def _tell_engine(self, engine: EngineState) -> None:
+        """Say once what was chosen, and loudly what could not be had."""
+        if self.state is None:
+            for passed in engine.passed:
+                _log.error(
+                    "engine.passed_over",
+                    index=self._index,
+                    wanted=passed.candidate,
+                    code=passed.code,
+                    why=passed.message,
+                    hint=passed.hint,
+                    engine=engine.engine,
+                )
+            _log.info(
+                "engine.chosen",
+                index=self._index,
+                engine=engine.engine,
+                precision=engine.precision,
+                device=engine.device,
+                gate=engine.gate or "reference",
+            )
+        self.state = engine
+        engines.write_state(self._config.root, self._index, engine)
 
     def kill(self) -> None:
         """Kill the process and reap it."""

@@ -1,0 +1,168 @@
+"""Which engine runs a bundle: candidates in order, each refusal told, nothing silent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import get_args
+
+from ra_engine.build import REFERENCE, is_reference, open_built
+from ra_engine.bundle import Bundle
+from ra_engine.cache import EngineCache
+from ra_engine.contracts import Backend, Session
+from ra_engine.errors import BackendError, RuntimeMissingError
+from ra_engine.gate import GateReport
+from ra_engine.registry import Broken
+from ra_engine.samples import load_samples
+from ra_engine.spec import EngineSpec, Precision
+
+_DRIVER = Path("/proc/driver/nvidia/gpus")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A backend and a precision, written ``name`` or ``name:precision``."""
+
+    backend: str
+    precision: Precision
+
+    def __str__(self) -> str:
+        return f"{self.backend}:{self.precision}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passed:
+    """A candidate that was passed over, in words that a person can act on."""
+
+    candidate: str
+    code: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """The engine in use, and those before it in the order that could not be had.
+
+    Attributes:
+        gate: what its numeric gate measured; None for the reference, which needs none.
+    """
+
+    session: Session
+    candidate: Candidate
+    passed: tuple[Passed, ...] = ()
+    gate: GateReport | None = None
+
+
+def candidates(order: Sequence[str], precision: Precision) -> tuple[Candidate, ...]:
+    """Read the order of the configuration; the FP32 reference always stands last.
+
+    Args:
+        precision: for names that state none.
+
+    Raises:
+        ValueError: an unknown precision.
+    """
+    found = []
+    for entry in order:
+        name, _, own = entry.partition(":")
+        if own and own not in get_args(Precision):
+            known = ", ".join(get_args(Precision))
+            raise ValueError(f"{entry!r}: the precision must be one of {known}.")
+        found.append(Candidate(backend=name, precision=own or precision))  # type: ignore[arg-type]
+    last = Candidate(backend=REFERENCE, precision="fp32")
+    return tuple(found if last in found else [*found, last])
+
+
+def choose(
+    bundle: Bundle,
+    wanted: Sequence[Candidate],
+    spec: EngineSpec,
+    backends: Mapping[str, Backend],
+    broken: Sequence[Broken] = (),
+    *,
+    gpus: int | None = None,
+) -> Chosen:
+    """Load the first candidate that can be had and passed its gate.
+
+    Args:
+        spec: threads, device and cache; its precision is each candidate's.
+        gpus: GPUs of this machine; None: asked of the driver.
+
+    Raises:
+        BackendError: none can be had, or only a CPU where a GPU was asked for, is there, and
+            ``spec.allow_cpu`` is not set.
+    """
+    passed: list[Passed] = []
+    present = gpu_count() if gpus is None else gpus
+    gpu_failed = ""
+    for candidate in wanted:
+        backend = backends.get(candidate.backend)
+        if backend is not None and backend.family == "cpu" and gpu_failed and present:
+            _allowed(spec, gpu_failed, present)
+        try:
+            if backend is None:
+                raise _absent(candidate.backend, backends, broken)
+            session, report = _loaded(bundle, backend, _spec(spec, backend, candidate))
+        except BackendError as error:
+            passed.append(_passed(candidate, error))
+            if backend is None or backend.family == "cuda":
+                gpu_failed = gpu_failed or f"{candidate}: {error}"
+            continue
+        return Chosen(session=session, candidate=candidate, passed=tuple(passed), gate=report)
+    told = " ".join(f"{p.candidate}: {p.message}" for p in passed)
+    raise BackendError(f"No engine can be had. {told}", hint=passed[-1].hint if passed else None)
+
+
+def gpu_count(driver: Path = _DRIVER) -> int:
+    """NVIDIA GPUs that the kernel driver shows; 0 without a driver."""
+    try:
+        return sum(1 for _ in driver.iterdir())
+    except OSError:
+        return 0
+
+
+def samples_path(cache: EngineCache, bundle: Bundle) -> Path:
+    """Where the gate's images of a bundle are kept."""
+    return cache.folder / f"samples-{bundle.digest[:16]}.npz"
+
+
+def _loaded(
+    bundle: Bundle, backend: Backend, spec: EngineSpec
+) -> tuple[Session, GateReport | None]:
+    if is_reference(backend, spec):
+        return backend.load(bundle.graph, spec), None
+    if spec.cache is None:
+        raise BackendError("Built engines need a cache folder.")
+    cache = EngineCache(spec.cache)
+    samples = load_samples(samples_path(cache, bundle))
+    session, record = open_built(bundle.graph, spec, backend, cache, samples)
+    return session, record.gate
+
+
+def _spec(spec: EngineSpec, backend: Backend, candidate: Candidate) -> EngineSpec:
+    device = spec.device if backend.family == "cuda" else "cpu"
+    return replace(spec, precision=candidate.precision, device=device)
+
+
+def _allowed(spec: EngineSpec, failed: str, present: int) -> None:
+    if not spec.allow_cpu:
+        raise BackendError(
+            f"{present} GPU is here and no GPU engine can be had: {failed}",
+            hint="Mend it, or let the CPU do the work: [engine] allow_cpu = true.",
+        )
+
+
+def _absent(name: str, backends: Mapping[str, Backend], broken: Sequence[Broken]) -> BackendError:
+    fault = next((b for b in broken if b.name == name), None)
+    if fault is not None:
+        return RuntimeMissingError(f"Backend {name} is broken: {fault.reason}.")
+    return RuntimeMissingError(
+        f"There is no backend {name}.",
+        hint=f"Installed: {', '.join(sorted(backends))}. Correct [engine] backends.",
+    )
+
+
+def _passed(candidate: Candidate, error: BackendError) -> Passed:
+    return Passed(candidate=str(candidate), code=error.code, message=str(error), hint=error.hint)

@@ -1,0 +1,209 @@
+"""INT8 at install time: explicit Q/DQ operators from the FP32 graph and a calibration set.
+
+Two files, since runtimes differ (measured, ``reference/engines.md`` 5.1): ``u8`` with unsigned
+asymmetric activations, which ONNX Runtime and OpenVINO fuse into integer kernels, and ``s8`` with
+signed symmetric ones and no quantised bias, the only one that TensorRT's parser takes. In both the
+weights are signed, one scale a channel, and ranges are percentiles of histograms, never plain
+min-max. The first convolution and the head (``ra_engine.recipe``) stay FP32, and as many
+convolutions before a head as it takes (``TAILS``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ra_engine.errors import BackendError, RuntimeMissingError
+from ra_engine.recipe import body
+
+QUANTISER = "percentile-1"
+"""Raised when the same graph and images would give another file: part of every key."""
+
+LEAST_IMAGES = 300
+_PERCENTILE = 99.9999
+_CHUNK = 4  # images whose intermediate tensors are held at once
+_OPERATORS = ("Conv", "Add", "MaxPool", "Concat", "Relu", "Clip", "AveragePool", "Resize", "Mul")
+
+Told = Callable[[int, int], None]
+
+TAILS = (0, 1, 2, 3, 4, 6, 8)
+"""Numbers of convolutions before each head that may stay FP32 too, tried in this order: what stands
+just before a head decides the score and the map, works on small planes, and costs little."""
+
+
+class Quantiser:
+    """The ranges of one graph, measured once; ``write`` makes INT8 files from them."""
+
+    def __init__(
+        self,
+        source: Path,
+        images: NDArray[np.float32],
+        *,
+        least: int = LEAST_IMAGES,
+        told: Told | None = None,
+    ) -> None:
+        """Calibrate.
+
+        Args:
+            images: (n, 1, rows, columns) float32 at the deployed size, n >= ``least``.
+            told: called with (images done, images) as the calibration goes on.
+
+        Raises:
+            RuntimeMissingError: ``onnx`` is not installed.
+            BackendError: too few images, or a graph without convolutions.
+        """
+        if len(images) < least:
+            raise BackendError(f"INT8 is calibrated on {least} images or more, not {len(images)}.")
+        self._tools = _tools()
+        with tempfile.TemporaryDirectory() as name:
+            clean = Path(name) / "clean.onnx"
+            self._model = _cleaned(source, clean)
+            self._ends = _ends(self._model)
+            with contextlib.redirect_stdout(io.StringIO()):  # the library prints its progress
+                self._ranges = _ranges(clean, Path(name), images, told)
+
+    def write(self, target: Path, form: Literal["u8", "s8"], *, tail: int = 0) -> tuple[str, ...]:
+        """Write the INT8 file; return the names of the convolutions kept in FP32.
+
+        Args:
+            tail: convolutions before each head that stay FP32 too.
+        """
+        excluded = self._ends | _tail(self._model, self._ends, tail)
+        model = type(self._model)()
+        model.CopyFrom(self._model)
+        with contextlib.redirect_stdout(io.StringIO()):
+            _write(self._tools, model, self._ranges, sorted(excluded), form, target)
+        return tuple(
+            n.name for n in self._model.graph.node if n.op_type == "Conv" and n.name in excluded
+        )
+
+
+def _tools() -> Any:
+    """onnxruntime's quantiser, which needs onnx."""
+    try:
+        importlib.import_module("onnx")
+        importlib.import_module("onnxruntime.quantization.calibrate")
+        importlib.import_module("onnxruntime.quantization.qdq_quantizer")
+        return importlib.import_module("onnxruntime.quantization")
+    except ImportError as error:
+        raise RuntimeMissingError(
+            f"INT8 needs the package onnx to be made: {error}",
+            hint="pip install 'ra-daemon[build]', then ra-daemon models build --precision int8.",
+        ) from error
+
+
+def _cleaned(source: Path, target: Path) -> Any:
+    """Constants folded and shapes inferred; every node has a name."""
+    shape_inference = importlib.import_module("onnxruntime.quantization.shape_inference")
+    shape_inference.quant_pre_process(str(source), str(target), skip_symbolic_shape=True)
+    onnx = importlib.import_module("onnx")
+    model = onnx.load(str(target))
+    for number, node in enumerate(model.graph.node):
+        node.name = node.name or f"node_{number}"
+    onnx.save(model, str(target))
+    return model
+
+
+def _ends(model: Any) -> frozenset[str]:
+    """Names of the nodes that always stay FP32: up to the first convolution, and the head.
+
+    Raises:
+        BackendError: nothing lies between.
+    """
+    graph = model.graph
+    made = body(graph.node, {w.name: w for w in graph.initializer})
+    behind: set[str] = set()  # tensors that some convolution leads to
+    ends = set()
+    for node in graph.node:
+        after = any(i in behind for i in node.input)
+        if after or node.op_type == "Conv":
+            behind.update(node.output)
+        if not after or node.output[0] not in made:
+            ends.add(node.name)
+    if len(ends) == len(graph.node):
+        raise BackendError("INT8 needs a graph with more than one convolution.")
+    return frozenset(ends)
+
+
+def _tail(model: Any, ends: frozenset[str], depth: int) -> frozenset[str]:
+    """Names of the nodes that have at most ``depth`` convolutions, their own included, between them
+    and the head; counted along the longest way, so that a shortcut drags nothing along."""
+    ahead: dict[str, int] = {}  # tensor -> convolutions on the longest way to the head
+    found = set()
+    for node in reversed(model.graph.node):
+        if node.name in ends:
+            count = 0
+        else:
+            known = [ahead[o] for o in node.output if o in ahead]
+            if not known:
+                continue
+            count = max(known) + (node.op_type == "Conv")
+            if count <= depth and depth:
+                found.add(node.name)
+        for name in node.input:
+            ahead[name] = max(ahead.get(name, 0), count)
+    return frozenset(found)
+
+
+def _ranges(graph: Path, scratch: Path, images: NDArray[np.float32], told: Told | None) -> Any:
+    """Ranges of every tensor, by histograms over chunks, so that memory stays bounded."""
+    calibrate = importlib.import_module("onnxruntime.quantization.calibrate")
+    calibrator = calibrate.create_calibrator(
+        graph,
+        list(_OPERATORS),
+        augmented_model_path=str(scratch / "augmented.onnx"),
+        calibrate_method=calibrate.CalibrationMethod.Percentile,
+        extra_options={"symmetric": False, "num_bins": 2048, "percentile": _PERCENTILE},
+    )
+    name = calibrator.infer_session.get_inputs()[0].name
+    for start in range(0, len(images), _CHUNK):
+        calibrator.collect_data(_Reader(name, images[start : start + _CHUNK]))
+        if told is not None:
+            told(min(start + _CHUNK, len(images)), len(images))
+    return calibrator.compute_data()
+
+
+class _Reader:
+    """Hands images to the calibrator one by one."""
+
+    def __init__(self, name: str, images: NDArray[np.float32]) -> None:
+        self._rows: Iterator[NDArray[np.float32]] = iter(images)
+        self._name = name
+
+    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+        """The next feed, None at the end."""
+        row = next(self._rows, None)
+        return None if row is None else {self._name: np.ascontiguousarray(row[None])}
+
+
+def _write(
+    tools: Any, model: Any, ranges: Any, excluded: list[str], form: str, target: Path
+) -> None:
+    quantizer = importlib.import_module("onnxruntime.quantization.qdq_quantizer").QDQQuantizer
+    symmetric = form == "s8"
+    made = quantizer(
+        model,
+        per_channel=True,
+        reduce_range=False,
+        weight_qType=tools.QuantType.QInt8,
+        activation_qType=tools.QuantType.QInt8 if symmetric else tools.QuantType.QUInt8,
+        tensors_range=ranges,
+        nodes_to_quantize=[],
+        nodes_to_exclude=excluded,
+        op_types_to_quantize=list(_OPERATORS),
+        extra_options={
+            "ActivationSymmetric": symmetric,
+            "WeightSymmetric": True,
+            "QuantizeBias": False,
+        },
+    )
+    made.quantize_model()
+    made.model.save_model_to_file(str(target), use_external_data_format=False)

@@ -1,0 +1,104 @@
+"""Key, form and gate of a build."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from ra_engine.backends.onnxruntime import OnnxRuntimeBackend
+from ra_engine.build import build, engine_key, key_inputs, open_built
+from ra_engine.cache import EngineCache
+from ra_engine.errors import BackendError, EngineFileError, GateError
+from ra_engine.samples import Samples, digest_of, load_samples, save_samples
+from ra_engine.spec import EngineSpec
+from tests.support.engines import GRAPH, FakeCompiler, images, samples
+
+SPEC = EngineSpec(precision="fp16", device="cuda:0")
+REFERENCE = OnnxRuntimeBackend().load(GRAPH, EngineSpec())
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> EngineCache:
+    return EngineCache(tmp_path / "engines")
+
+
+def key(backend: FakeCompiler, spec: EngineSpec = SPEC, calibration: str = "") -> str:
+    held = Samples(gate=images(1), calibration_digest=calibration)
+    return engine_key(key_inputs(GRAPH, spec, backend, held))
+
+
+def test_the_key_is_the_hash_of_the_inputs_as_canonical_json() -> None:
+    inputs = key_inputs(GRAPH, SPEC, FakeCompiler(), samples())
+    text = json.dumps(inputs, sort_keys=True, separators=(",", ":"))
+    assert engine_key(inputs) == hashlib.sha256(text.encode()).hexdigest()
+    assert inputs["graph"] == hashlib.sha256(GRAPH.read_bytes()).hexdigest()
+
+
+def test_whatever_decides_an_engine_changes_the_key() -> None:
+    both = FakeCompiler(forms={"fp16": "master", "int8": "s8"})
+    keys = [
+        key(FakeCompiler()),
+        key(FakeCompiler(version="1.1")),
+        key(FakeCompiler(name="other")),
+        key(FakeCompiler(), EngineSpec(precision="fp16", device="cuda:1")),
+        key(FakeCompiler(), EngineSpec(precision="fp16", device="cuda:0", buckets=(1, 2))),
+        key(FakeCompiler(forms={"fp16": "cast"})),
+        key(both, EngineSpec(precision="int8", device="cuda:0"), "a"),
+        key(both, EngineSpec(precision="int8", device="cuda:0"), "b"),
+    ]
+    assert len(set(keys)) == len(keys)
+    assert key(FakeCompiler()) == keys[0]
+    assert key(FakeCompiler(), calibration="a") == keys[0], "FP16 is not calibrated"
+
+
+def test_a_gated_engine_names_itself_in_its_session(cache: EngineCache) -> None:
+    made = build(GRAPH, SPEC, FakeCompiler(shift=0.05), cache, samples(), REFERENCE)
+    session, record = open_built(GRAPH, SPEC, FakeCompiler(), cache, samples())
+    assert session.key == f"fake-1.0-cuda:0-fp16-{made.record.key[:16]}"
+    assert (session.precision, session.device) == ("fp16", "cuda:0")
+    assert record.gate.worst == pytest.approx(0.05, abs=1e-4)
+
+
+def test_an_engine_that_says_something_else_is_never_opened(cache: EngineCache) -> None:
+    backend = FakeCompiler(shift=0.2)  # below the worst, above the mean that is allowed
+    with pytest.raises(GateError, match=r"mean 0\.200 <= 0\.1"):
+        build(GRAPH, SPEC, backend, cache, samples(), REFERENCE)
+    assert not list(cache.folder.glob("*.plan"))
+    with pytest.raises(GateError):
+        open_built(GRAPH, SPEC, backend, cache, samples())
+    with pytest.raises(GateError):
+        build(GRAPH, SPEC, backend, cache, samples(), REFERENCE)
+    assert len(backend.builds) == 1, "a failed gate is remembered"
+    mended = FakeCompiler()
+    assert build(GRAPH, SPEC, mended, cache, samples(), REFERENCE, force=True).fresh
+
+
+def test_a_precision_that_a_backend_lacks_names_those_it_has(cache: EngineCache) -> None:
+    with pytest.raises(BackendError, match="has no bf16") as caught:
+        build(GRAPH, EngineSpec(precision="bf16"), FakeCompiler(), cache, samples(), REFERENCE)
+    assert "fp16" in caught.value.hint
+
+
+def test_int8_without_calibration_images_names_the_remedy(cache: EngineCache) -> None:
+    backend = FakeCompiler(forms={"int8": "s8"})
+    with pytest.raises(BackendError, match="needs calibration") as caught:
+        build(GRAPH, EngineSpec(precision="int8"), backend, cache, samples(), REFERENCE)
+    assert "models build" in caught.value.hint
+
+
+def test_samples_come_back_without_the_calibration_but_with_its_digest(tmp_path: Path) -> None:
+    arrays = images(3, seed=1)
+    made = Samples(
+        gate=images(2), calibration=arrays, calibration_digest=digest_of(arrays), evidence=0.5
+    )
+    save_samples(tmp_path / "s.npz", made)
+    held = load_samples(tmp_path / "s.npz")
+    assert (held.gate == made.gate).all()
+    assert held.calibration is None
+    assert (held.calibration_digest, held.evidence) == (made.calibration_digest, 0.5)
+    (tmp_path / "s.npz").write_bytes(b"PK")
+    with pytest.raises(EngineFileError, match="damaged"):
+        load_samples(tmp_path / "s.npz")
