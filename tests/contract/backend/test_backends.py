@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ra_engine.backends.aoti import AotiBackend
 from ra_engine.backends.onnxruntime import OnnxRuntimeBackend
+from ra_engine.backends.openvino import OpenVinoBackend
 from ra_engine.backends.torch import TorchBackend
 from ra_engine.backends.trt.backend import TrtBackend
 from ra_engine.backends.trt.flavour import TENSORRT, TENSORRT_RTX
@@ -40,6 +41,7 @@ def tensorrt_rtx() -> Backend:
 
 BACKENDS: dict[str, tuple[Callable[[], Backend], tuple[str, ...]]] = {
     "onnxruntime": (OnnxRuntimeBackend, ("onnxruntime",)),
+    "openvino": (OpenVinoBackend, ("onnxruntime_ep_openvino",)),
     "torch": (TorchBackend, ("torch", "onnx")),
     "aoti": (AotiBackend, ("torch", "onnx")),
     "tensorrt": (tensorrt, ()),
@@ -51,7 +53,7 @@ def make(name: str) -> Backend:
     build, needed = BACKENDS[name]
     for module in needed:
         if importlib.util.find_spec(module) is None:
-            pytest.skip(f"{module} is not installed: pip install 'ra-daemon[train]'")
+            pytest.skip(f"{module} is not installed: pip install 'ra-daemon[train,openvino]'")
     return build()
 
 
