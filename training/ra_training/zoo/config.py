@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import hashlib
 import json
 import tomllib
 from collections.abc import Sequence
@@ -29,24 +31,34 @@ class _Table(BaseModel):
 
 
 class Augment(_Table):
-    """Ranges of augmentation; 0 switches one off."""
+    """Largest changes, all of which leave the score alone; 0 switches one off.
+
+    Attributes:
+        turn_degrees: either way; scale, shift: share of the image.
+        tone: largest log gamma; gain and offset follow it. Never inverted.
+        blur: largest sigma in pixels; noise: largest standard deviation of 0-1 tones.
+        jpeg: share of images that go through the quantisation of lossy compression.
+        flip: mirror half of the images: for whole radiographs, hand views show one side already.
+    """
 
     turn_degrees: float = Field(default=20.0, ge=0, le=180)
     scale: float = Field(default=0.1, ge=0, lt=1)
     shift: float = Field(default=0.04, ge=0, lt=0.5)
     tone: float = Field(default=0.2, ge=0, le=1)
     noise: float = Field(default=0.03, ge=0, le=0.5)
-    blur: float = Field(default=0.3, ge=0, le=1)
+    blur: float = Field(default=1.0, ge=0, le=3)
+    jpeg: float = Field(default=0.2, ge=0, le=1)
     flip: bool = False
 
 
 class Optimiser(_Table):
-    """AdamW with warm-up and a cosine to nothing."""
+    """AdamW with warm-up and a cosine to nothing; biases and normalisation do not decay."""
 
     peak: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=1e-3, ge=0)
     warmup: float = Field(default=0.1, ge=0, lt=1, description="share of all steps")
-    clip: float = Field(default=5.0, gt=0)
+    backbone: float = Field(default=1.0, gt=0, description="factor of the backbone's rate")
+    clip: float = Field(default=5.0, gt=0, description="largest gradient norm")
     ema: float = Field(default=0.99, ge=0, lt=1, description="0 keeps no average of the weights")
 
 
@@ -67,11 +79,26 @@ class RunConfig(_Table):
     values: tuple[float, ...] = Field(default=(), description="score value of each class or bin")
     target_scale: float = Field(default=10.0, gt=0, description="labels are divided by it")
     epochs: int = Field(default=10, ge=1)
-    batch: int = Field(default=16, ge=1)
+    batch: int = Field(default=16, ge=1, description="images a step, of all processes together")
     seed: int = Field(default=0, ge=0)
-    device: str = "cpu"
-    amp: bool = True
+    first_phase: float = Field(
+        default=0.25, gt=0, lt=1, description="share of a two-phase run that moves the head only"
+    )
+    keep: Literal["last", "best"] = Field(
+        default="last", description="weights of the end, or of the best epoch on the validation set"
+    )
+    patience: int = Field(
+        default=0, ge=0, description="epochs without a better validation before the end; 0 = never"
+    )
+    validate_every: int = Field(default=1, ge=0, description="epochs; 0 = only at the end")
+    device: str = Field(default="cpu", description="cpu, cuda or cuda:N; torchrun shares cards out")
+    amp: bool = Field(default=True, description="backbone in half precision; heads stay FP32")
+    half: Literal["bf16", "fp16"] = Field(default="bf16", description="fp16 needs a GPU")
+    channels_last: bool = True
+    threads: int = Field(default=0, ge=0, description="of the CPU; 0 = torch's own choice")
+    deterministic: bool = Field(default=False, description="GPU kernels that repeat bit for bit")
     save_every: int = Field(default=200, ge=1, description="steps between checkpoints")
+    log_every: int = Field(default=10, ge=1, description="steps between rows of metrics")
     augment: Augment = Augment()
     optimiser: Optimiser = Optimiser()
 
@@ -88,7 +115,15 @@ class RunConfig(_Table):
             raise ValueError("values: one more than edges for a head with classes")
         if list(self.edges) != sorted(set(self.edges)):
             raise ValueError("edges: ascending, each once")
+        if self.amp and self.half == "fp16" and not self.device.startswith("cuda"):
+            raise ValueError("half: fp16 needs a GPU, take bf16")
         return self
+
+    @property
+    def digest(self) -> str:
+        """Of what shapes the weights; how often it is saved and logged does not."""
+        told = self.model_dump(mode="json", exclude={"save_every", "log_every"})
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def load(path: Path, changes: Sequence[str] = ()) -> RunConfig:
@@ -124,9 +159,24 @@ def resolve(table: dict[str, Any], changes: Sequence[str] = ()) -> RunConfig:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(p) for p in first["loc"]) or "configuration"
+        if first["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(where, keys(), 1, 0.0)[0]
+            raise TrainingError(
+                code="config-unknown", text=f"no setting {where!r}", hint=f"did you mean {near!r}"
+            ) from error
         raise TrainingError(
             code="config-invalid", text=f"{where}: {first['msg']}", hint="correct that key"
         ) from error
+
+
+def keys() -> list[str]:
+    """Every setting by its dotted name."""
+    found: list[str] = []
+    for name, setting in RunConfig.model_fields.items():
+        kind = setting.annotation
+        inner = isinstance(kind, type) and issubclass(kind, _Table)
+        found += [f"{name}.{k}" for k in kind.model_fields] if inner else [name]  # type: ignore[union-attr]
+    return found
 
 
 def save(config: RunConfig, path: Path) -> None:

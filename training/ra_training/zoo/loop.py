@@ -7,31 +7,36 @@ Started by torchrun, every process takes its share of each batch.
 
 from __future__ import annotations
 
-import json
+import hashlib
 import math
-import os
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from ra_training.data.prepared import Prepared
+from ra_training.errors import TrainingError
+from ra_training.zoo import checkpoint
 from ra_training.zoo import config as configs
 from ra_training.zoo import member as members
-from ra_training.zoo import state
-from ra_training.zoo.augment import augmented, plain
+from ra_training.zoo.checkpoint import Standing
 from ra_training.zoo.config import RunConfig
-from ra_training.zoo.member import Member
-from ra_training.zoo.schemes import freeze
+from ra_training.zoo.journal import Journal
+from ra_training.zoo.predict import errors, females, predict
+from ra_training.zoo.sampler import Sampler, batches
+from ra_training.zoo.trainer import Trainer, random_state, rate, set_random_state
+from ra_training.zoo.world import World, world
+
+__all__ = ["WEIGHTS", "Progress", "RunResult", "fit", "predict", "rate"]
 
 Progress = Callable[[int, int, float], None]
+WEIGHTS = "member.safetensors"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,14 +46,17 @@ class RunResult:
     Attributes:
         weights: ``member.safetensors``, the averaged weights where an average is kept.
         predictions: (n_valid,) in label units; logits: (n_valid, k - 1) cumulative.
-        seconds: spent in this call; step: where it stands; done: at the schedule's end.
+        seconds: of training, over all calls; step, epochs: where it stands.
+        done: at the schedule's end, or out of patience.
     """
 
     weights: Path
+    config: RunConfig
     predictions: NDArray[np.float32]
     logits: NDArray[np.float32]
     seconds: float
     step: int
+    epochs: int
     done: bool
 
 
@@ -56,196 +64,160 @@ def fit(
     config: RunConfig, train: Prepared, valid: Prepared, out: Path,
     *, minutes: float | None = None, stop_at: int | None = None, progress: Progress | None = None,
 ) -> RunResult:  # fmt: skip
-    """Train, or go on from ``out/checkpoint.safetensors``.
+    """Train, or go on from ``out/checkpoint.safetensors``; a run that is done only answers.
 
     Args:
         minutes: time limit of this call; stop_at: step to stop at, for tests and schedulers.
-        progress: called with step, steps and loss.
+        progress: called with step, steps and loss where metrics are logged.
 
     Raises:
-        TrainingError: labels are missing, weights do not fit.
+        TrainingError: labels are missing, weights do not fit, no such device, or ``out`` holds
+            the run of another configuration or other data.
     """
     out.mkdir(parents=True, exist_ok=True)
-    run = _Run(config, train, out)
-    started = time.monotonic()
-    limit = math.inf if minutes is None else started + 60 * minutes
-    last = run.steps if stop_at is None else min(stop_at, run.steps)
-    while run.step < last and time.monotonic() < limit:
-        loss = run.advance()
-        if progress is not None:
-            progress(run.step, run.steps, loss)
-        if run.step % config.save_every == 0:
-            run.save()
-    run.save()
-    weights = out / "member.safetensors"
-    best = run.averaged()
-    if run.first:
-        best.save(weights)
-        configs.save(config, out / "config.json")
-    scores, logits = predict(best, valid)
-    return RunResult(
-        weights=weights, predictions=scores, logits=logits, seconds=time.monotonic() - started,
-        step=run.step, done=run.step >= run.steps,
-    )  # fmt: skip
-
-
-def predict(
-    model: Member | Path, data: Prepared, *, batch: int = 32
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Scores (n,) in label units and cumulative logits (n, k - 1), in FP32."""
-    made = members.load(model) if isinstance(model, Path) else model.eval()
-    device = next(made.parameters()).device
-    scores, logits = [], []
-    female = _female(data).to(device)
-    with torch.no_grad():
-        for i in range(0, len(data), batch):
-            x = plain(torch.from_numpy(np.array(data.pixels[i : i + batch])).to(device))
-            score, z = made.read(made(x, female[i : i + batch]))
-            scores.append(score.cpu().numpy())
-            logits.append(z.cpu().numpy())
-    return np.concatenate(scores), np.concatenate(logits)
+    with _kernels(config):
+        run = _Run(config, train, valid, out, world(config.device))
+        run.progress = progress
+        run.go(math.inf if minutes is None else 60 * minutes, stop_at or math.inf)
+        return run.result()
 
 
 class _Run:
-    """A training under way."""
+    """A run under way."""
 
-    def __init__(self, config: RunConfig, train: Prepared, out: Path) -> None:
-        torch.manual_seed(config.seed)
-        self.config, self.train, self.out = config, train, out
-        self.rank, self.world = _processes()
-        self.first = self.rank == 0
-        self.device = torch.device(config.device)
-        self.model = Member(config).to(self.device, memory_format=torch.channels_last)
-        self.labels = torch.from_numpy(train.targets(config.target))
-        self.female = _female(train)
-        self.steps = config.epochs * max(1, math.ceil(len(train) / config.batch))
-        self.turn = self.steps // 4 if config.scheme == "two-phase" else 0
-        self.optimiser = torch.optim.AdamW(
-            self.model.parameters(), lr=config.optimiser.peak,
-            weight_decay=config.optimiser.weight_decay, foreach=False,
-        )  # fmt: skip
-        self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
-        self.step = 0
-        self.started = time.monotonic()
-        if self.checkpoint.exists():
-            facts = state.restore(
-                self.checkpoint, model=self.model, average=self.average, optimiser=self.optimiser
+    def __init__(
+        self, config: RunConfig, train: Prepared, valid: Prepared, out: Path, where: World
+    ) -> None:
+        self.config, self.train, self.valid, self.out, self.where = config, train, valid, out, where
+        if config.batch % where.ranks:
+            raise TrainingError(
+                code="batch-uneven",
+                text=f"a batch of {config.batch} cannot be shared by {where.ranks} processes",
+                hint="choose a batch that the number of processes divides",
             )
-            self.step = int(facts["step"])
-        self.phase = -1
-        self.wrapped: nn.Module = self.model
-
-    @property
-    def checkpoint(self) -> Path:
-        """Where this run's state lies."""
-        return self.out / "checkpoint.safetensors"
-
-    def advance(self) -> float:
-        """One step; returns the loss."""
-        config, step = self.config, self.step
-        self._enter_phase(int(step >= self.turn))
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate(config, step, self.steps)
-        rows = self._rows(step)
-        generator = torch.Generator().manual_seed(
-            (config.seed * 1_000_003 + step) * 1009 + self.rank
+        labels = torch.from_numpy(train.targets(config.target))
+        self.aims = valid.targets(config.target)
+        self.labels = labels.to(where.device)
+        self.female = females(train, needed=config.target == "months").to(where.device)
+        self.sampler = Sampler(
+            count=len(train), batch=config.batch, ranks=where.ranks, seed=config.seed
         )
-        pixels = torch.from_numpy(np.array(self.train.pixels[rows])).to(self.device)
-        x = augmented(pixels, config.augment, generator)
-        x = x.contiguous(memory_format=torch.channels_last)
-        labels, female = self.labels[rows].to(self.device), self.female[rows].to(self.device)
-        amp = torch.autocast(self.device.type, torch.bfloat16) if config.amp else nullcontext()
-        with amp:
-            raw = self.wrapped(x, female)
-        loss = self.model.loss(raw.float(), labels)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), config.optimiser.clip)
-        self.optimiser.step()
-        self._follow()
-        self.step += 1
-        value = float(loss.detach())
-        if self.first:
-            self._note(value)
-        return value
+        self.steps = self.sampler.steps * config.epochs
+        self.trainer = Trainer(config, labels, where, self.steps)
+        self.digest = _digest(config, train, labels, where.ranks)
+        self.standing = self._restored()
+        self.progress: Progress | None = None
 
-    def _rows(self, step: int) -> NDArray[np.intp]:
-        """This process' share of the step's batch: every epoch a permutation of its own."""
-        n, batch = len(self.train), self.config.batch
-        each = max(1, math.ceil(n / batch))
-        epoch, place = divmod(step, each)
-        order = np.random.default_rng([self.config.seed, epoch]).permutation(n)
-        rows = order[place * batch : (place + 1) * batch]
-        if len(rows) < batch:  # the last batch borrows from the epoch's start: all are full
-            rows = np.concatenate([rows, np.resize(order, batch - len(rows))])
-        mine: NDArray[np.intp] = rows[self.rank :: self.world]
-        return mine
-
-    def _enter_phase(self, phase: int) -> None:
-        if phase == self.phase:
+    def go(self, seconds: float, stop_at: float) -> None:
+        """Train until the schedule, the patience, the time or the step ends."""
+        now, where = self.standing, self.where
+        if now.done:
             return
-        self.phase = phase
-        self.model.train()
-        freeze(self.model.backbone, self.config.scheme, phase)
-        self.wrapped = self.model
-        if self.world > 1:
-            self.wrapped = nn.parallel.DistributedDataParallel(self.model)
+        if where.leads:
+            configs.save(self.config, self.out / "config.json")
+        began, before, first = time.monotonic(), now.seconds, now.step
+        last = int(min(self.steps, stop_at))
+        journal = Journal(self.out, total=self.steps, step=first, speaks=where.leads)
+        with journal:
+            for rows, pixels in batches(
+                self.train.pixels, self.sampler, range(first, last), where.rank, where.device
+            ):
+                at = torch.from_numpy(rows).to(where.device)
+                told = self.trainer.step(now.step, pixels, self.labels[at], self.female[at])
+                now.step += 1
+                spent = time.monotonic() - began
+                now.seconds = before + spent
+                self._note(journal, *told, (now.step - first) / max(spent, 1e-9))
+                late = math.isfinite(seconds) and where.agree(stop=spent >= seconds)
+                self._between(journal, ends=late or now.step == last)
+                if late or now.done:
+                    break
+        where.wait()
 
-    def _follow(self) -> None:
-        """Move the average toward the weights; statistics are taken as they are."""
-        keep = min(self.config.optimiser.ema, (1 + self.step) / (10 + self.step))
-        if not self.config.optimiser.ema:
-            keep = 0.0
-        with torch.no_grad():
-            for name, value in self.model.state_dict().items():
-                if value.dtype.is_floating_point:
-                    self.average[name].lerp_(value, 1 - keep)
-                else:
-                    self.average[name].copy_(value)
+    def result(self) -> RunResult:
+        """Read the weights that were written and answer for the validation set."""
+        member = members.load(self.out / WEIGHTS).to(self.where.device)
+        scores, logits = predict(member, self.valid)
+        now = self.standing
+        return RunResult(
+            weights=self.out / WEIGHTS, config=self.config, predictions=scores, logits=logits,
+            seconds=now.seconds, step=now.step, epochs=now.step // self.sampler.steps,
+            done=now.done,
+        )  # fmt: skip
 
-    def averaged(self) -> Member:
-        """The model with the averaged weights."""
-        made = Member(self.config.model_copy(update={"weights": None})).to(self.device)
-        made.load_state_dict(self.average)
-        return made.eval()
+    def _between(self, journal: Journal, *, ends: bool) -> None:
+        """What happens between steps: validation, weights, checkpoint."""
+        now, config = self.standing, self.config
+        epoch, inside = divmod(now.step, self.sampler.steps)
+        if not inside and config.validate_every and epoch % config.validate_every == 0:
+            self._validate(journal, epoch)
+        now.done = now.done or now.step == self.steps
+        stops = ends or now.done
+        if self.where.leads and stops and (config.keep == "last" or not now.best_epoch):
+            self.trainer.averaged().save(self.out / WEIGHTS)
+        if stops or not inside or now.step % config.save_every == 0:
+            random = self.where.gathered(random_state(self.where))
+            if self.where.leads:
+                checkpoint.save(self.out, self.trainer.parts, now, self.digest, random)
+            self.where.wait()
 
-    def save(self) -> None:
-        """Write the checkpoint."""
-        if self.first:
-            state.save(
-                self.checkpoint, model=self.model, average=self.average, optimiser=self.optimiser,
-                facts={"step": self.step, "steps": self.steps, "config": self._digestible()},
-            )  # fmt: skip
+    def _validate(self, journal: Journal, epoch: int) -> None:
+        now, config = self.standing, self.config
+        if self.where.leads:
+            member = self.trainer.averaged()
+            found = errors(predict(member, self.valid)[0], self.aims)
+            if found["valid_rmse"] < now.best:
+                now.best, now.best_epoch = found["valid_rmse"], epoch
+                if config.keep == "best":
+                    member.save(self.out / WEIGHTS)
+            journal.row(now.step, epoch=epoch, **found)
+            journal.at(now.step, f"RMSE {found['valid_rmse']:.2f}")
+        tired = bool(config.patience) and epoch - now.best_epoch >= config.patience
+        now.done = self.where.agree(stop=tired and self.where.leads)
 
-    def _digestible(self) -> dict[str, Any]:
-        return self.config.model_dump(mode="json")
+    def _note(self, journal: Journal, loss: Tensor, norm: Tensor, steps_a_second: float) -> None:
+        step = self.standing.step
+        journal.at(step)
+        if step % self.config.log_every and step != self.steps:
+            return
+        value = float(loss)
+        journal.row(
+            step, loss=value, gradient_norm=float(norm),
+            rate=rate(self.config, step - 1, self.steps),
+            images_per_second=round(steps_a_second * self.config.batch, 3),
+        )  # fmt: skip
+        if self.progress is not None:
+            self.progress(step, self.steps, value)
 
-    def _note(self, loss: float) -> None:
-        row = {
-            "step": self.step, "loss": loss, "rate": rate(self.config, self.step - 1, self.steps),
-            "seconds": round(time.monotonic() - self.started, 3),
-        }  # fmt: skip
-        with (self.out / "metrics.jsonl").open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(row) + "\n")
+    def _restored(self) -> Standing:
+        found = checkpoint.restore(self.out, self.trainer.parts, self.digest)
+        if found is None:
+            torch.manual_seed(self.config.seed + 7919 * self.where.rank)
+            return Standing()
+        standing, random = found
+        set_random_state(self.where, random[self.where.rank])
+        return standing
 
 
-def rate(config: RunConfig, step: int, steps: int) -> float:
-    """Learning rate at a step: linear warm-up, then a cosine to nothing."""
-    table = config.optimiser
-    warm = max(1, round(table.warmup * steps))
-    if step < warm:
-        return table.peak * (step + 1) / warm
-    return table.peak * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+def _digest(config: RunConfig, train: Prepared, labels: Tensor, ranks: int) -> str:
+    """Of what a resumed run must share: configuration, images by key, labels, processes."""
+    told = hashlib.sha256(f"{config.digest} {ranks} {train.pixels.shape}".encode())
+    told.update("\n".join(s.key for s in train.samples).encode())
+    told.update(labels.numpy().tobytes())
+    return told.hexdigest()
 
 
-def _female(data: Prepared) -> Tensor:
-    return torch.tensor([float(s.sex == "F") for s in data.samples])
-
-
-def _processes() -> tuple[int, int]:
-    """Rank and number of processes; joins the group that torchrun set up."""
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    if world > 1 and not torch.distributed.is_initialized():
-        backend = "nccl" if torch.cuda.is_available() else "gloo"
-        torch.distributed.init_process_group(backend)
-    return int(os.environ.get("RANK", "0")), world
+@contextmanager
+def _kernels(config: RunConfig) -> Iterator[None]:
+    """Threads and kernel choice of this run; put back afterwards."""
+    threads = torch.get_num_threads()
+    before = torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    exact = config.deterministic
+    torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = not exact, exact
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = before

@@ -21,12 +21,17 @@ from safetensors.torch import load_file  # noqa: E402
 from ra_training.data.prepared import Prepared  # noqa: E402
 from ra_training.data.sample import Sample  # noqa: E402
 from ra_training.errors import TrainingError  # noqa: E402
+from ra_training.zoo.augment import plain  # noqa: E402
 from ra_training.zoo.config import RunConfig, resolve  # noqa: E402
+from ra_training.zoo.journal import read  # noqa: E402
 from ra_training.zoo.loop import fit, predict, rate  # noqa: E402
+from ra_training.zoo.member import load  # noqa: E402
+from ra_training.zoo.trainer import Trainer  # noqa: E402
+from ra_training.zoo.world import World  # noqa: E402
 
 BASE: dict[str, Any] = {
     "architecture": "mobilenet_v2", "epochs": 2, "batch": 4, "seed": 5, "save_every": 3,
-    "amp": True,
+    "amp": True, "log_every": 1,
 }  # fmt: skip
 
 
@@ -67,10 +72,10 @@ def test_a_resumed_run_equals_an_uninterrupted_one(scheme: str, tmp_path: Path) 
     for name in ("checkpoint.safetensors", "member.safetensors"):
         assert same(tmp_path / "whole" / name, tmp_path / "parts" / name)
     assert np.array_equal(whole.predictions, part.predictions)
-    steps = [
-        json.loads(line)["step"]
-        for line in (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()
+    rows = [
+        json.loads(line) for line in (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()
     ]
+    steps = [row["step"] for row in rows if "loss" in row]
     assert steps == list(range(1, whole.step + 1))
 
 
@@ -140,7 +145,9 @@ def test_the_rate_warms_up_and_falls_to_nothing() -> None:
 @pytest.mark.parametrize(
     ("table", "words"),
     [
-        ({"architectur": "resnet18"}, "architectur"),
+        ({"architectur": "resnet18"}, "mean 'architecture'"),
+        ({"optimiser": {"peek": 1}}, "mean 'optimiser.peak'"),
+        ({"half": "fp16"}, "needs a GPU"),
         ({"architecture": "vgg"}, "one of"),
         ({"head": "coral", "loss": "mse"}, "takes coral"),
         ({"head": "coral", "loss": "coral", "edges": [1.0], "values": [1.0]}, "one more"),
@@ -159,40 +166,152 @@ def test_changes_from_the_command_line() -> None:
         resolve({}, ["epochs"])
 
 
+STILL = {"turn_degrees": 0, "scale": 0, "shift": 0, "tone": 0, "noise": 0, "blur": 0, "jpeg": 0}
+SHARED = {**BASE, "epochs": 2, "amp": False, "scheme": "head", "augment": STILL}
+
 _TWO = """
-import sys
-from itertools import pairwise
+import os, sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
-from tests.unit.training.zoo.test_loop import BASE, small
+import torch
+from tests.unit.training.zoo.test_loop import BASE, SHARED, small
 from ra_training.zoo.config import resolve
-from ra_training.zoo.loop import _Run, fit
-import hashlib, os, torch
+from ra_training.zoo.loop import fit
 torch.set_num_threads(1)
-config = resolve({{**BASE, "epochs": 1, "amp": False}})
-found = fit(config, small(8), small(4), Path({out!r}))
-run = _Run(config, small(8), Path({out!r}) / "again" / os.environ["RANK"])
-run.first = False
-run.advance()
-digest = hashlib.sha256(b"".join(p.detach().numpy().tobytes() for p in run.model.parameters()))
-Path({out!r}, "rank" + os.environ["RANK"]).write_text(f"{{found.step}} {{digest.hexdigest()}}")
+out = Path({out!r})
+free = resolve({{**BASE, "epochs": 1, "scheme": "two-phase"}})
+for stop in (2, None):
+    found = fit(free, small(8), small(4), out / "free", stop_at=stop)
+print("rank", os.environ["RANK"], found.step, found.predictions.tobytes().hex(), flush=True)
+fit(resolve(SHARED), small(8), small(4), out / "shared")
 """
 
 
-def test_two_processes_share_a_batch(tmp_path: Path) -> None:
-    """Both finish, only the first writes, and the gradients were averaged over both."""
+def test_two_processes_train_the_network_that_one_trains(tmp_path: Path) -> None:
+    """Gradients are averaged over both: with statistics frozen the result is the same."""
     script = tmp_path / "two.py"
     root = Path(__file__).parents[4]
-    script.write_text(_TWO.format(root=str(root), out=str(tmp_path / "run")), encoding="utf-8")
+    script.write_text(_TWO.format(root=str(root), out=str(tmp_path)), encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone",
          str(script)],
         capture_output=True, text=True, timeout=240, check=False,
         env={**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
-    said = [(tmp_path / "run" / f"rank{rank}").read_text() for rank in (0, 1)]
-    assert said[0].startswith("2 ")
-    assert said[0] == said[1]  # one network, though each saw half of every batch
-    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
-    assert len(lines) == 2
+    assert done.returncode == 0, done.stderr[-6000:]
+    said = sorted(line.split() for line in done.stdout.splitlines() if line.startswith("rank"))
+    assert [words[1:3] for words in said] == [["0", "2"], ["1", "2"]]
+    assert said[0][3] == said[1][3]
+    assert [r["step"] for r in read(tmp_path / "free") if "loss" in r] == [1, 2]  # one writer
+    alone = fit(resolve(SHARED), small(8), small(4), tmp_path / "alone")
+    one, two = load_file(alone.weights), load_file(tmp_path / "shared" / "member.safetensors")
+    moved = [k for k in one if k.startswith("head.")]
+    assert moved
+    for name in one:
+        torch.testing.assert_close(two[name], one[name], rtol=1e-4, atol=1e-5)
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    three = World(rank=0, ranks=3, device=torch.device("cpu"))
+    monkeypatch.setattr("ra_training.zoo.loop.world", lambda name: three)
+    with pytest.raises(TrainingError, match="4 cannot be shared by 3"):
+        fit(resolve(BASE), small(4), small(4), tmp_path)
+
+
+def test_a_run_that_is_cut_off_anywhere_goes_on_from_its_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crash in the middle of a step: rows after the checkpoint go, no bit differs."""
+    torch.set_num_threads(1)
+    config, data = resolve(BASE), small()
+    whole = fit(config, data, data, tmp_path / "whole")
+    real = Trainer.step
+
+    def crash(self: Trainer, step: int, *rest: Any) -> Any:
+        if step == 5:
+            raise KeyboardInterrupt
+        return real(self, step, *rest)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainer, "step", crash)
+        with pytest.raises(KeyboardInterrupt):
+            fit(config, data, data, tmp_path / "cut")
+    assert [r["step"] for r in read(tmp_path / "cut") if "loss" in r] == [1, 2, 3, 4, 5]
+    again = fit(config, data, data, tmp_path / "cut")
+    assert same(whole.weights, again.weights)
+    kept = ("loss", "valid_rmse")
+    told = [
+        [{k: r[k] for k in kept if k in r} for r in read(tmp_path / f)] for f in ("whole", "cut")
+    ]
+    assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("other", ["configuration", "data"])
+def test_a_folder_with_another_run_is_refused(other: str, tmp_path: Path) -> None:
+    config, data = resolve({**BASE, "epochs": 1}), small(8)
+    fit(config, data, data, tmp_path, stop_at=1)
+    changed = resolve({**BASE, "epochs": 1, "seed": 6}) if other == "configuration" else config
+    with pytest.raises(TrainingError) as caught:
+        fit(changed, small(9) if other == "data" else data, data, tmp_path)
+    assert caught.value.code == "checkpoint-other"
+
+
+def test_how_often_a_run_is_saved_does_not_make_it_another(tmp_path: Path) -> None:
+    data = small(8)
+    fit(resolve({**BASE, "epochs": 1}), data, data, tmp_path, stop_at=1)
+    assert fit(resolve({**BASE, "epochs": 1, "save_every": 1}), data, data, tmp_path).done
+
+
+def test_a_damaged_checkpoint_is_told(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(TrainingError) as caught:
+        fit(resolve(BASE), small(8), small(4), tmp_path)
+    assert caught.value.code == "checkpoint-damaged"
+
+
+def test_the_best_epoch_is_kept_and_patience_ends_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = [5.0, 3.0, 4.0, 4.5, 1.0]
+    seen: list[Any] = []
+
+    def scripted(predicted: Any, truth: Any) -> dict[str, float]:
+        seen.append(predicted)
+        return {"valid_rmse": given[len(seen) - 1]}
+
+    monkeypatch.setattr("ra_training.zoo.loop.errors", scripted)
+    config = resolve({**BASE, "epochs": 9, "patience": 2, "keep": "best"})
+    found = fit(config, small(8), small(8), tmp_path)
+    assert (found.done, found.epochs, len(seen)) == (True, 4, 4)
+    assert np.array_equal(found.predictions, seen[1])
+    assert not np.array_equal(found.predictions, seen[3])
+
+
+def test_time_ends_a_run_and_it_goes_on(tmp_path: Path) -> None:
+    data, config = small(8), resolve({**BASE, "epochs": 1})
+    first = fit(config, data, data, tmp_path, minutes=1e-6)
+    assert (first.step, first.done) == (1, False)
+    assert fit(config, data, data, tmp_path).done
+
+
+def test_a_graph_from_a_run_is_in_label_units(tmp_path: Path) -> None:
+    data = small(8)
+    found = fit(resolve({**BASE, "epochs": 1}), data, data, tmp_path)
+    backbone, head = load(found.weights).in_units()
+    with torch.inference_mode():
+        score, _ = head.eval()(backbone.eval()(plain(torch.from_numpy(data.pixels))))
+    np.testing.assert_allclose(score.numpy(), found.predictions, rtol=1e-4, atol=1e-4)
+
+
+def test_bone_age_needs_the_sex(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="8 of 8 images tell no sex, first s0"):
+        fit(resolve({**BASE, "target": "months"}), small(8, sex=None), small(4), tmp_path)
+
+
+def test_a_gpu_that_is_not_there_is_told(tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    with pytest.raises(TrainingError, match="finds no GPU"):
+        fit(resolve({**BASE, "device": "cuda"}), small(8), small(4), tmp_path)
