@@ -8,7 +8,7 @@ import click
 
 COMMANDS = {
     "phantom": "Generate hand radiographs with known joint grades.",
-    "fit": "Train the locator or the scorer.",
+    "fit": "Train a network of the zoo, the locator or the scorer.",
     "calibrate": "Fit intervals and damage bands on held-out images.",
     "evaluate": "Measure a bundle on images never trained on.",
     "export": "Write a bundle: graph, manifest, card, hashes.",

@@ -89,14 +89,19 @@ def test_raw_maps_agree_with_pytorch_grad_cam(name: str, kind: str) -> None:
     for method in METHODS:
         with torch.no_grad():
             _, _, ours = Explained(body, top, method)(x)
-        largest = np.abs(theirs[method]).max()
-        assert largest > 0
-        assert np.abs(ours.numpy() - theirs[method]).max() <= 1e-3 * largest
+        largest = np.abs(theirs[method]).max((1, 2), keepdims=True)
+        assert largest.max() > 0
+        # map by map; where both are nothing, they agree
+        assert (np.abs(ours.numpy() - theirs[method]) <= 1e-3 * largest).all()
 
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [(n, "mlp") for n in sorted(REGISTRY)] + [("resnet18", k) for k in HEADS if k != "mlp"],
+    [
+        pytest.param(n, k, marks=[] if k == "mlp" or n == "resnet18" else pytest.mark.nightly)
+        for n in sorted(REGISTRY)
+        for k in HEADS
+    ],
 )
 def test_graphs_agree_with_torch(name: str, kind: str, tmp_path: Path) -> None:
     body, top = trained(name, kind)
