@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ra_engine.cache import EngineCache
     from ra_engine.choose import Candidate
     from ra_engine.samples import Samples
+    from ra_engine.selftest import SelfTestRow
 
 _COLUMNS = ("bundle", "engine", "precision", "device", "state", "gate", "seconds", "key")
 
@@ -60,9 +61,11 @@ def build_command(
     if precision is not None and backend is None:
         raise click.UsageError("--precision needs --backend.")
     with _progress(quiet=as_json) as told:
+        if self_test:
+            text, tests = _self_test(config, name, backend, precision, told)
+            emit_json([asdict(row) for row in tests]) if as_json else click.echo(text, nl=False)
+            ctx.exit(int(not all(row.passed for row in tests)))
         rows = list(build_rows(config, name, backend, precision, force=force, told=told))
-    if self_test:
-        rows = [*rows, *_self_test(config, name)]
     if as_json:
         emit_json(rows)
     else:
@@ -169,13 +172,20 @@ def _samples(
     return drawn
 
 
-def _self_test(config: Config, name: str | None) -> Iterator[dict[str, Any]]:
-    """Every installed backend in every precision, whatever the configuration names."""
-    from ra_engine import registry
+def _self_test(
+    config: Config, name: str | None, backend: str | None, precision: Precision | None, told: Told
+) -> tuple[str, tuple[SelfTestRow, ...]]:
+    """Every installed backend in every precision, whatever [engine] backends names."""
+    from ra_daemon import plugins
+    from ra_daemon.commands import selftest
+    from ra_engine.bundle import load_bundle
+    from ra_engine.cache import EngineCache
 
-    found, broken = registry.load_backends()
-    del config, name, found, broken
-    yield from ()
+    bundle = load_bundle(plugins.bundle_path(name or config.scoring.bundle, config.root))
+    cache = EngineCache(config.root / "engines")
+    here = selftest.machine(config, bundle, backend, precision)
+    samples = _samples(config, bundle, cache, here.candidates, told)
+    return selftest.report(config, bundle, cache, samples, here, told)
 
 
 @contextmanager
