@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.config import settings
 from pydicom.filereader import read_partial
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from ra_daemon.dicom.sides import side_of
@@ -27,6 +27,7 @@ settings.reading_validation_mode = 0  # dirty values are ours to judge, not pydi
 _CHUNK = 1 << 20
 _MAX_TEXT = 512  # characters; no value representation that we keep allows more than 64 or 1024
 _MAX_UID = 64
+_MAX_ELEMENTS = 50_000
 _DEFLATED = DeflatedExplicitVRLittleEndian.encode()
 _PIXEL_DATA = Tag(0x7FE0, 0x0010)
 _KEYWORDS = (
@@ -153,10 +154,28 @@ def decode(path: Path) -> Radiograph | Refused:
 
 def _dataset(path: Path, *, pixels: bool, only: Sequence[str] | None = None) -> Dataset:
     try:
-        wanted = None if only is None else list(only)
-        return dcmread(path, stop_before_pixels=not pixels, force=True, specific_tags=wanted)
+        if pixels:
+            return dcmread(path, force=True)
+        with path.open("rb") as stream:
+            wanted = None if only is None else [Tag(k) for k in only]
+            return read_partial(stream, stop_when=_Stop(), force=True, specific_tags=wanted)
+    except UnreadableError:
+        raise
     except Exception as error:
         raise UnreadableError(f"Not a DICOM object ({type(error).__name__}).") from error
+
+
+class _Stop:
+    """Ends reading at the pixels, and where a file holds more elements than an image ever has."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def __call__(self, tag: BaseTag, vr: str | None, length: int) -> bool:
+        self._count += 1
+        if self._count > _MAX_ELEMENTS:
+            raise UnreadableError(f"The data set has more than {_MAX_ELEMENTS} elements.")
+        return bool(tag == _PIXEL_DATA)
 
 
 def _offsets(path: Path) -> tuple[int, int | None]:
@@ -169,9 +188,11 @@ def _offsets(path: Path) -> tuple[int, int | None]:
             stream.seek(0)
             read_partial(
                 stream,
-                stop_when=lambda tag, vr, length: tag == _PIXEL_DATA,
+                stop_when=_Stop(),
                 force=True,
-                specific_tags=["SOPClassUID"],  # big private elements are passed over, not read
+                specific_tags=[
+                    Tag("SOPClassUID")
+                ],  # big private elements are passed over, not read
             )
             found = stream.tell()
     except Exception:  # noqa: BLE001 - a file that is no DICOM is digested whole

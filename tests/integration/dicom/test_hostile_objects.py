@@ -94,6 +94,14 @@ def test_a_million_items_are_not_parsed(store: ObjectStore, radiograph: Path) ->
     assert "sequence items" in made.refused.detail
 
 
+def test_a_million_elements_are_not_read(store: ObjectStore, radiograph: Path) -> None:
+    element = PRIVATE[:2] + b"\x11\x10LO\0\0"
+    made = admitted(store, with_private(radiograph, element * 1_000_000))
+    assert made.refused is not None
+    assert "elements" in made.refused.detail
+    assert made.pixel_sha256 == ""
+
+
 def test_items_split_between_chunks_are_counted(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"x" * ((1 << 16) - 2) + ITEM * (guard.MAX_ITEMS + 1))
