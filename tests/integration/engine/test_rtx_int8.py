@@ -1,0 +1,60 @@
+"""The symmetric Q/DQ file of every bundle and architecture parses and builds with TensorRT-RTX."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ra_engine.backends.trt.network import Recipe, build_plan
+from ra_engine.bundle import load_bundle
+from ra_engine.errors import BackendError
+from ra_engine.quantise import TAILS, Quantiser
+from ra_plugins.bundles import demo, locator
+from tests.support.rtx import builder
+from tests.support.zoo_graphs import SIZE, exported, outputs
+
+pytest.importorskip("onnx", reason="install ra-daemon[build]")
+BUNDLES = {"demo": demo(), "locator": locator()}
+ARCHITECTURES = ("resnet18", "resnet34", "resnet50", "mobilenet_v2", "densenet121",
+                 "efficientnet_b0")  # fmt: skip
+
+
+def noise(rows: int, columns: int) -> np.ndarray:
+    """Operators do not depend on the ranges: noise calibrates well enough to build."""
+    return np.random.default_rng(0).normal(size=(4, 1, rows, columns)).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", sorted(BUNDLES))
+def test_a_shipped_bundle_in_int8(name: str, tmp_path: Path) -> None:
+    api = builder()
+    bundle = load_bundle(BUNDLES[name])
+    table = bundle.manifest.preprocessing
+    target = tmp_path / "s8.onnx"
+    made = Quantiser(bundle.graph, noise(table.rows, table.columns), least=4)
+    for tail in (TAILS[0], TAILS[-1]):
+        made.write(target, "s8", tail=tail)
+        assert build_plan(api, target, Recipe()).outputs == bundle.outputs
+
+
+def test_the_file_for_onnx_runtime_is_refused_by_name(tmp_path: Path) -> None:
+    """Its activations are unsigned; the parser wants zero points of zero."""
+    api = builder()
+    bundle = load_bundle(BUNDLES["demo"])
+    table = bundle.manifest.preprocessing
+    target = tmp_path / "u8.onnx"
+    Quantiser(bundle.graph, noise(table.rows, table.columns), least=4).write(target, "u8")
+    with pytest.raises(BackendError) as caught:
+        build_plan(api, target, Recipe())
+    assert "symmetric" in caught.value.hint
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_an_architecture_in_int8(arch: str, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="install ra-daemon[train]")
+    api = builder()
+    full = exported(arch, "linear", tmp_path / "full.onnx")
+    Quantiser(full, noise(*SIZE), least=4).write(tmp_path / "s8.onnx", "s8")
+    assert build_plan(api, tmp_path / "s8.onnx", Recipe()).outputs == outputs(full)
