@@ -159,7 +159,7 @@ def _row(finding: Finding, scored: Scored, reference: ModelRef | None) -> dict[s
 def _empty() -> dict[str, Any]:
     numbers = ("value", "low", "high", "level", "spread", "scale_max", "detail")
     texts = ("joint", "units", "code_value", "code_scheme", "code_meaning")
-    model = ("bundle", "bundle_version", "bundle_digest", "engine", "precision")
+    model = ("bundle", "bundle_version", "bundle_digest", "engine", "precision", "device")
     empty: dict[str, Any] = dict.fromkeys(numbers)
     empty |= dict.fromkeys((*texts, *model, "preprocessing_digest", "intended_use"), "")
     return empty | {"demonstration": 0, "rubric": RUBRIC}
@@ -211,6 +211,7 @@ def _model(model: ModelRef) -> dict[str, Any]:
         "bundle_digest": fields["digest"],
         "engine": fields["engine"],
         "precision": fields["precision"],
+        "device": fields["device"],
         "preprocessing_digest": fields["preprocessing"],
         "intended_use": fields["intended_use"],
         "demonstration": int(model.demonstration),

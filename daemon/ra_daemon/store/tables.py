@@ -169,6 +169,7 @@ result = Table(
     _text("bundle_digest"),
     _text("engine"),
     _text("precision"),
+    _text("device"),
     _text("preprocessing_digest"),
     _text("intended_use"),
     _number("demonstration"),

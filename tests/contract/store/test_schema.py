@@ -21,7 +21,7 @@ PINNED = {
     "level units scale_max rubric bundle bundle_version bundle_digest engine precision "
     "preprocessing_digest source_sha256 role demonstration status superseded_by sr_instance_uid "
     "created_at outcome_id view spread detail derived_from intended_use retracted_at "
-    "retract_reason",
+    "retract_reason device",
     "v1_refusals": f"{IDENTITY} source_sha256 reason_code reason role demonstration status "
     "superseded_by sr_instance_uid created_at outcome_id",
     "v1_instances": f"{IDENTITY} source_sha256 pixel_sha256 path size calling_ae called_ae address "

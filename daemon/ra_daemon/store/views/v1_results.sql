@@ -8,7 +8,7 @@ SELECT
     AS sr_instance_uid,
   o.created_at,
   o.id AS outcome_id, r.view, r.spread, r.detail, r.derived_from, r.intended_use,
-  o.retracted_at, o.retract_reason
+  o.retracted_at, o.retract_reason, r.device
 FROM result r
 JOIN outcome o ON o.id = r.outcome_id
 JOIN instance i ON i.id = o.instance_id

@@ -1,0 +1,106 @@
+"""One engine of ``tests.perf.engines`` in a process of its own; prints its figures as JSON."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+STARTED = time.perf_counter()
+WARM_UP = 2
+Run = Callable[[Any], object]
+
+
+def ours(task: dict[str, Any], threads: int) -> Run:
+    """A backend of ra_engine, as the node loads it."""
+    from ra_engine import registry
+    from ra_engine.spec import EngineSpec
+
+    backends, broken = registry.load_backends([task["kind"]])
+    assert task["kind"] in backends, broken
+    spec = EngineSpec(threads=threads, precision=task["precision"])
+    session = backends[task["kind"]].load(Path(task["graph"]), spec)
+    return session.run
+
+
+def bare(task: dict[str, Any], threads: int) -> Run:
+    """ONNX Runtime by itself, as anybody would call it."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = ort.InferenceSession(task["graph"], options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda image: session.run(None, {name: image})
+
+
+def torch_cam(_task: dict[str, Any], threads: int) -> Run:
+    """What people run today: each member in eager mode through pytorch-grad-cam, whose call holds
+    the forward pass; its score is taken from there, so that nothing is computed twice."""
+    import torch
+    from pytorch_grad_cam import GradCAM
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+    from tests.perf.engine_graphs import members
+    from tests.perf.engines import MEMBERS
+
+    torch.set_num_threads(threads)
+    cams = [GradCAM(model=m, target_layers=[m.backbone]) for m in members(MEMBERS, frozen=False)]
+    target = [ClassifierOutputTarget(0)]
+
+    def run(image: Any) -> object:
+        x = torch.from_numpy(image)
+        maps = [cam(input_tensor=x, targets=target) for cam in cams]
+        return sum(float(cam.outputs[0, 0]) for cam in cams) / len(cams), sum(maps) / len(cams)
+
+    return run
+
+
+def eager(task: dict[str, Any], threads: int) -> Run:
+    """The bundle's graph as a torch module in eager mode; its heatmap is a layer of the network."""
+    import torch
+
+    from ra_engine.backends.torch import TorchBackend
+    from ra_engine.spec import EngineSpec
+
+    torch.set_num_threads(threads)
+    return TorchBackend().load(Path(task["graph"]), EngineSpec(threads=threads)).run
+
+
+KINDS = {"torch": torch_cam, "eager": eager, "bare": bare}
+
+
+def main() -> None:
+    """Load, warm up, measure."""
+    import numpy as np
+
+    task = json.loads(sys.argv[1])
+    from tests.perf.engines import THREADS
+
+    if task["kind"] in ("torch", "eager"):
+        import torch  # noqa: F401 - its import is part of what is measured
+    else:
+        import onnxruntime  # noqa: F401
+    imported = time.perf_counter()
+    run = KINDS.get(task["kind"], ours)(task, THREADS)
+    loaded = time.perf_counter()
+    rng = np.random.default_rng(1)
+    image = rng.standard_normal((1, 1, *task["shape"])).astype(np.float32)
+    for _ in range(WARM_UP):
+        run(image)
+    milliseconds = []
+    for _ in range(task["images"]):
+        start = time.perf_counter()
+        run(image)
+        milliseconds.append(1000 * (time.perf_counter() - start))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    found = {"milliseconds": milliseconds, "import_s": imported - STARTED}
+    print(json.dumps(found | {"start_s": loaded - imported, "peak_mb": peak}))
+
+
+if __name__ == "__main__":
+    main()

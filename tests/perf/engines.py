@@ -1,0 +1,199 @@
+"""CPU engines side by side: ``python -m tests.perf.engines`` prints a page for ``make bench``.
+
+Each engine runs in a process of its own (import, load, warm-up, then one image after another),
+with two threads, in several rounds of alternating order, so that a change of the machine's load
+meets all. Ratios are those of medians over all rounds. Ensemble: three ResNet-50, one ResNet-34,
+one MobileNetV2, random weights that differ, one input channel, 512 x 512, heatmap in the pass.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ra_engine.cpu import cpu_features
+from tests.support.paths import REPOSITORY
+
+FOLDER = REPOSITORY / ".bench" / "engines"
+DEMO = REPOSITORY / "plugins" / "ra_plugins" / "bundles" / "demo" / "graph.onnx"
+THREADS = 2
+MEMBERS = ("resnet50", "resnet50", "resnet50", "resnet34", "mobilenet_v2")
+SIZE = 512
+CALIBRATION = 24  # speed does not depend on the ranges; INT8 of the ensemble is not gated
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """One row: what runs, how many images a round."""
+
+    name: str
+    kind: str
+    graph: Path
+    shape: tuple[int, int]
+    images: int
+    precision: str = "fp32"
+
+
+@dataclass(slots=True, kw_only=True)
+class Figures:
+    """Of all rounds."""
+
+    milliseconds: list[float] = field(default_factory=list)
+    import_s: list[float] = field(default_factory=list)
+    start_s: list[float] = field(default_factory=list)
+    peak_mb: float = 0.0
+
+    @property
+    def median(self) -> float:
+        return float(np.median(self.milliseconds))
+
+    @property
+    def p99(self) -> float:
+        return float(np.percentile(self.milliseconds, 99))
+
+
+def ensemble(images: int) -> Iterator[Engine]:
+    """Rows of the five-member ensemble; graphs are made where they are missing."""
+    folder = FOLDER
+    shape = (SIZE, SIZE)
+    yield Engine(name="torch eager + pytorch-grad-cam", kind="torch", graph=folder, shape=shape,
+                 images=max(3, images // 4))  # fmt: skip
+    yield Engine(name="ONNX Runtime alone, no heatmap", kind="bare", graph=folder / "nocam.onnx",
+                 shape=shape, images=images)  # fmt: skip
+    yield from _ours(folder / "ensemble.onnx", folder / "ensemble-u8.onnx", shape, images)
+
+
+def demo(images: int) -> Iterator[Engine]:
+    """Rows of the shipped bundle."""
+    shape = (384, 288)
+    yield Engine(name="torch eager, heatmap in its pass", kind="eager", graph=DEMO,
+                 shape=shape, images=images)  # fmt: skip
+    yield Engine(name="ONNX Runtime alone, no heatmap", kind="bare",
+                 graph=FOLDER / "demo-nocam.onnx", shape=shape, images=images)  # fmt: skip
+    yield from _ours(DEMO, FOLDER / "demo-u8.onnx", shape, images)
+
+
+def _ours(graph: Path, u8: Path, shape: tuple[int, int], images: int) -> Iterator[Engine]:
+    row = {"shape": shape, "images": images}
+    yield Engine(name="onnxruntime:fp32 (default)", kind="onnxruntime", graph=graph, **row)  # type: ignore[arg-type]
+    yield Engine(name="onnxruntime:int8", kind="onnxruntime", graph=u8, precision="int8", **row)  # type: ignore[arg-type]
+    yield Engine(name="openvino:fp32", kind="openvino", graph=graph, **row)  # type: ignore[arg-type]
+    yield Engine(name="openvino:bf16", kind="openvino", graph=graph, precision="bf16", **row)  # type: ignore[arg-type]
+    yield Engine(name="openvino:int8", kind="openvino", graph=u8, precision="int8", **row)  # type: ignore[arg-type]
+
+
+def measure(engines: list[Engine], rounds: int) -> dict[str, Figures]:
+    """Run every engine ``rounds`` times, forwards and backwards in turn."""
+    found = {e.name: Figures() for e in engines}
+    for number in range(rounds):
+        for engine in engines if number % 2 == 0 else reversed(engines):
+            got = child(engine)
+            if got is None:
+                found.pop(engine.name, None)
+                continue
+            figures = found[engine.name]
+            figures.milliseconds += got["milliseconds"]
+            figures.import_s.append(got["import_s"])
+            figures.start_s.append(got["start_s"])
+            figures.peak_mb = max(figures.peak_mb, got["peak_mb"])
+    return found
+
+
+def child(engine: Engine) -> dict[str, Any] | None:
+    """One engine in a process of its own; None where it cannot run, with the reason printed."""
+    task = {
+        "kind": engine.kind, "graph": str(engine.graph), "shape": engine.shape,
+        "images": engine.images, "precision": engine.precision,
+    }  # fmt: skip
+    environment = os.environ | {"OMP_NUM_THREADS": str(THREADS), "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.perf.engine_child", json.dumps(task)],
+        capture_output=True, text=True, cwd=REPOSITORY, env=environment, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        print(f"{engine.name} is left out: {last}", file=sys.stderr)
+        return None
+    got: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return got
+
+
+def table(found: dict[str, Figures], baseline: str) -> str:
+    """A table in Markdown, with ratios to two of its rows."""
+    bare = found.get("ONNX Runtime alone, no heatmap")
+    base = found.get(baseline)
+    columns = ("engine", "images/s", "p50 ms", "p99 ms", f"x {baseline}", "x ORT alone")
+    columns += ("peak RSS MB", "import s", "load s")
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    for name, f in found.items():
+        against = f"{base.median / f.median:.2f}" if base is not None else "-"
+        alone = f"{bare.median / f.median:.2f}" if bare is not None else "-"
+        cells = (name, f"{1000 / f.median:.2f}", f"{f.median:.1f}", f"{f.p99:.1f}", against, alone)
+        cells += (f"{f.peak_mb:.0f}", f"{min(f.import_s):.2f}", f"{min(f.start_s):.2f}")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def page(images: int, rounds: int) -> str:
+    """Both tables, with the method."""
+    prepare()
+    before = os.getloadavg()[0]
+    big = table(measure(list(ensemble(images)), rounds), "torch eager + pytorch-grad-cam")
+    small = table(measure(list(demo(images * 8)), rounds), "torch eager, heatmap in its pass")
+    return f"""\
+{THREADS} threads, one image at a time, {rounds} rounds of {images} images ({images * 8} of the
+bundle), each engine in a process of its own; {" ".join(cpu_features())}, Python
+{platform.python_version()}; load average {before:.1f} at the start and {os.getloadavg()[0]:.1f} at
+the end of {os.cpu_count()} cores.
+
+**Five members (3 x ResNet-50, ResNet-34, MobileNetV2), 512 x 512, random weights that differ.**
+Its INT8 file was calibrated on {CALIBRATION} noise images, for its speed only: a gate on random
+weights says nothing.
+
+{big}
+
+**Demonstration bundle, 384 x 288, one hand.** Its INT8 and BF16 engines pass the numeric gate.
+
+{small}
+"""
+
+
+def prepare() -> None:
+    """Make the graphs that are missing; needs torch and onnx once."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    wanted = ("ensemble.onnx", "nocam.onnx", "ensemble-u8.onnx", "demo-nocam.onnx", "demo-u8.onnx")
+    if all((FOLDER / name).is_file() for name in wanted):
+        return
+    from tests.perf import engine_graphs
+
+    engine_graphs.make(FOLDER, DEMO, architectures=MEMBERS, size=SIZE, calibration=CALIBRATION)
+
+
+def main() -> None:
+    """Print the page, or write it to a file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    started = time.monotonic()
+    text = page(options.images, options.rounds)
+    if options.out is not None:
+        options.out.write_text(text, encoding="utf-8")
+    print(text)
+    print(f"{time.monotonic() - started:.0f} s", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""ra-daemon models build, and what doctor and metrics say of engines."""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ra_daemon import engines, settings
+from ra_daemon.cli import main
+from ra_daemon.commands import checks, samples
+from ra_daemon.engines import EngineState
+from ra_daemon.store.engine import open_engine
+from ra_daemon.web.metrics import render
+from ra_engine import build
+from ra_engine.choose import Passed
+from ra_engine.quantise import Quantiser
+from ra_engine.samples import Draw
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments))
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer images than are shipped, so that the test is short; the seeds differ from theirs."""
+    monkeypatch.setattr(samples, "GATE", Draw(seed=5, n=6, size=320))
+    monkeypatch.setattr(samples, "CALIBRATION", Draw(seed=6, n=12, size=320))
+    monkeypatch.setattr(build, "Quantiser", functools.partial(Quantiser, least=12))
+
+
+def ordered(node: Path, *backends: str) -> Path:
+    with node.open("a") as stream:
+        stream.write(f"[engine]\nbackends = {json.dumps(backends)}\n")
+    return node
+
+
+def built(node: Path, *options: str) -> tuple[int, list[dict[str, Any]]]:
+    done = run("models", "build", "--config", str(node), "--json", *options)
+    assert done.stdout, done.output
+    return done.exit_code, json.loads(done.stdout)
+
+
+def test_int8_is_built_gated_kept_and_then_used(node: Path, few: None) -> None:
+    pytest.importorskip("onnx", reason="install ra-daemon[build]")
+    ordered(node, "onnxruntime:int8")
+    code, (row, reference) = built(node)
+    assert (code, row["state"], reference["state"]) == (0, "built", "reference")
+    assert row["figures"]["passed"] is True
+    assert row["figures"]["images"] == 6
+    config = settings.load(node, environ={})
+    (found,) = checks.engine(config)
+    assert found.ok
+    assert row["engine"] in found.found
+    assert "mean" in found.found, "the gate's figures"
+    assert built(node)[1][0]["state"] == "cached"
+
+
+def test_doctor_names_what_is_passed_over_and_the_command(node: Path) -> None:
+    ordered(node, "onnxruntime:int8", "nothing:fp16")
+    first, second, engine = checks.engine(settings.load(node, environ={}))
+    assert (first.ok, second.ok, engine.ok) == (False, False, True)
+    assert first.name == "engine onnxruntime:int8"
+    assert "models build" in first.remedy
+    assert "There is no backend nothing" in second.found
+    assert engine.found.startswith("onnxruntime-")
+
+
+def test_a_backend_that_cannot_be_had_is_a_row_with_its_remedy(node: Path, few: None) -> None:
+    code, (row,) = built(node, "--backend", "nothing", "--precision", "fp16")
+    assert code == 1
+    assert "no such entry point" in row["state"]
+    assert "onnxruntime" in row["hint"]
+
+
+def test_precision_needs_a_backend(node: Path) -> None:
+    done = run("models", "build", "--config", str(node), "--precision", "int8")
+    assert done.exit_code == 2
+    assert "--precision needs --backend" in done.output
+
+
+def test_a_gpu_that_is_not_used_is_a_fault_until_it_is_meant(
+    node: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ra_engine.choose.gpu_count", lambda: 1)
+    *_, gpu = checks.engine(settings.load(node, environ={}))
+    assert (gpu.name, gpu.ok) == ("gpu", False)
+    meant = settings.load(node, environ={"RA_DAEMON_ENGINE__ALLOW_CPU": "true"})
+    *_, gpu = checks.engine(meant)
+    assert gpu.ok
+
+
+def test_metrics_tell_the_engines_and_what_was_passed_over(node: Path) -> None:
+    config = settings.load(node, environ={})
+    passed = Passed(candidate="tensorrt:bf16", code="backend.driver", message="m", hint="h")
+    state = EngineState(
+        engine="onnxruntime-1-cpu", precision="fp32", device="cpu", candidate="onnxruntime:fp32",
+        gate="", passed=(passed,),
+    )  # fmt: skip
+    engines.write_state(config.root, 0, state)
+    assert list(engines.states(config.root)) == [(0, state)]
+    rows = open_engine(config.database_url)
+    text = render(config, rows).decode()
+    rows.dispose()
+    assert (
+        'ra_engine_passed_over{code="backend.driver",scorer="0",wanted="tensorrt:bf16"} 1' in text
+    )
+    assert 'engine="onnxruntime-1-cpu"' in text
+
+
+def test_a_replaced_process_gets_the_same_engine_or_none(node: Path) -> None:
+    ordered(node, "onnxruntime:int8")
+    config = settings.load(node, environ={})
+    from ra_daemon import plugins
+    from ra_engine.bundle import load_bundle
+    from ra_engine.errors import BackendError
+
+    bundle = load_bundle(plugins.bundle_path("demo"))
+    assert engines.chosen(config, bundle, pinned="onnxruntime:fp32").passed == ()
+    with pytest.raises(BackendError, match="onnxruntime:int8"):
+        engines.chosen(config, bundle, pinned="onnxruntime:int8")
+
+
+def test_an_unknown_precision_is_refused_by_the_configuration(node: Path) -> None:
+    from ra_daemon.errors import ConfigError
+
+    with pytest.raises(ConfigError, match="fp32, fp16, bf16 or int8"):
+        settings.load(ordered(node, "onnxruntime:fp8"), environ={})
