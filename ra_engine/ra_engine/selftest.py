@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ra_engine.build import build, open_built
+from ra_engine.build import build, close, open_built
 from ra_engine.cache import EngineCache
 from ra_engine.contracts import Backend, Session
 from ra_engine.errors import RaError
@@ -138,9 +138,7 @@ def _timed(
             alone=_alone(session, images, first),
         )
     finally:
-        close = getattr(session, "close", None)
-        if callable(close):
-            close()
+        close(session)
 
 
 def _rate(
