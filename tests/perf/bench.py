@@ -167,8 +167,9 @@ Written by `make bench`: ratios of one run; absolute figures are of one machine
 The node's rate counts from the end of sending to the last job settled. The bare engine runs one
 image at a time with the same number of threads.
 
-No GPU figure stands here: `tensorrt` and `tensorrt-rtx` were never run by us, and `tests/perf/gpu.py`
-(eager, AOTInductor, TensorRT-RTX, torch.compile; see [GPUs](gpu.md)) has not been run on a GPU.
+No GPU figure stands here: `tensorrt` and `tensorrt-rtx` were never run by us, and
+`tests/perf/gpu.py` (eager, AOTInductor, TensorRT-RTX, torch.compile; see [GPUs](gpu.md)) has not
+been run on a GPU.
 """
     (REPOSITORY / "docs" / "benchmarks.md").write_text(page)
     print(page)
