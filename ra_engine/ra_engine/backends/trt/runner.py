@@ -80,6 +80,8 @@ class Runner:
             raise BackendError(f"The engine takes (batch, {self._in.shape}), not {array.shape}.")
         most = self.buckets[-1]
         with self._lock:
+            if not self._contexts:
+                raise BackendError("The engine was closed.")  # its pinned memory is gone
             self._cuda.choose(self._gpu)
             parts = [self._piece(array[i : i + most]) for i in range(0, len(array), most)]
         return {s.name: np.concatenate([p[k] for p in parts]) for k, s in enumerate(self._out)}

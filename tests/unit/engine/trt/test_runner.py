@@ -176,6 +176,8 @@ def test_closing_gives_everything_back() -> None:
     made.close()
     assert library.cuda.calls[-1] == "release"
     assert not library.cuda.memory
+    with pytest.raises(BackendError, match="closed"):  # never a write to memory that is gone
+        made.run(images(1))
 
 
 def test_a_failed_capture_does_not_leave_the_stream_capturing() -> None:
