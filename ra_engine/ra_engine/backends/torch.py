@@ -71,7 +71,7 @@ def graph_module(graph: Path) -> Any:
 
 
 class TorchSession:
-    """A callable of tensors with named outputs.
+    """A callable of tensors with named outputs; ``shape`` is that of an input row.
 
     Rows run one by one on a CPU, where company changes the last bits and gains nothing, and in
     batches of at most ``spec.rows`` on a GPU.
@@ -86,7 +86,7 @@ class TorchSession:
         *,
         key: str,
     ) -> None:
-        self.module, self._names, self._shape = call, names, shape
+        self.module, self._names, self.shape = call, names, shape
         self._torch, self._threads = torch_module(), spec.threads
         self._where = device(self._torch, spec)
         self._rows = 1 if self._where.type == "cpu" else spec.rows
@@ -99,8 +99,8 @@ class TorchSession:
         Raises:
             BackendError: the array does not fit the graph, or torch failed.
         """
-        if array.shape[1:] != self._shape or len(array) == 0:
-            raise BackendError(f"The graph takes (batch, {self._shape}), not {array.shape}.")
+        if array.shape[1:] != self.shape or len(array) == 0:
+            raise BackendError(f"The graph takes (batch, {self.shape}), not {array.shape}.")
         parts = [self._piece(array[i : i + self._rows]) for i in range(0, len(array), self._rows)]
         return {n: np.concatenate([p[k] for p in parts]) for k, n in enumerate(self._names)}
 

@@ -34,6 +34,7 @@ def test_the_whole_benchmark_runs_without_a_gpu(tmp_path: Path) -> None:
     for (_, precision, _), row in rows.items():
         assert (row["drift"] == 0) == (precision == "fp32")
         assert row["drift"] < 0.02
+    assert found["node"][0].startswith("aoti, graphs/score.onnx, fp32: built in ")
     assert "no figure counts" in done.stdout
     assert "these figures say nothing about speed" in done.stdout
     assert "of the target" not in done.stdout
