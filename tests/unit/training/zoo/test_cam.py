@@ -143,6 +143,23 @@ def test_flip_averaging_is_blind_to_the_side() -> None:
     assert not torch.allclose(one[1], plain[1], atol=1e-4)
 
 
+@pytest.mark.parametrize("method", ["hirescam", "layercam"])
+def test_flip_averaging_in_the_graph(method: Any, tmp_path: Path) -> None:
+    members = [trained("mobilenet_v2", k) for k in ("coral", "linear")]
+    path = export_graph(
+        members, [0.7, 0.3], tmp_path / "g.onnx", size=SIZE, offset=2.0, cam=method, flip=True
+    )
+    x, _ = images()
+    plain = Ensemble([Explained(b, h, method) for b, h in members], [0.7, 0.3], 2.0)
+    with torch.no_grad():
+        one, other = plain(x), plain(x.flip(3))
+    means = [(a + b) / 2 for a, b in zip(one, (*other[:3], other[3].flip(2)), strict=True)]
+    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    found = session.run(["members", "score", "class_logits", "cam"], {"x": x.numpy()})
+    for ours, theirs in zip(found, means, strict=True):
+        np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-4, atol=1e-4)
+
+
 def test_stacking_weights_and_offset() -> None:
     members = [Explained(*trained(n, "linear")) for n in ("resnet18", "mobilenet_v2")]
     x, _ = images()

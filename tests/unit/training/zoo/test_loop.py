@@ -23,9 +23,10 @@ from ra_training.data.sample import Sample  # noqa: E402
 from ra_training.errors import TrainingError  # noqa: E402
 from ra_training.zoo.augment import plain  # noqa: E402
 from ra_training.zoo.config import RunConfig, resolve  # noqa: E402
+from ra_training.zoo.export import export_graph  # noqa: E402
 from ra_training.zoo.journal import read  # noqa: E402
 from ra_training.zoo.loop import fit, predict, rate  # noqa: E402
-from ra_training.zoo.member import load  # noqa: E402
+from ra_training.zoo.member import Member, load  # noqa: E402
 from ra_training.zoo.trainer import Trainer  # noqa: E402
 from ra_training.zoo.world import World  # noqa: E402
 
@@ -296,13 +297,29 @@ def test_time_ends_a_run_and_it_goes_on(tmp_path: Path) -> None:
     assert fit(config, data, data, tmp_path).done
 
 
-def test_a_graph_from_a_run_is_in_label_units(tmp_path: Path) -> None:
+@pytest.mark.parametrize("head", ["linear", "mlp", "coral", "bins"])
+def test_a_graph_of_a_run_answers_in_label_units(head: str, tmp_path: Path) -> None:
+    """From training to ONNX Runtime: the same scores, 0-280 and not divided by the scale."""
+    ort = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript", reason="install ra-daemon[train]")
     data = small(8)
-    found = fit(resolve({**BASE, "epochs": 1}), data, data, tmp_path)
-    backbone, head = load(found.weights).in_units()
-    with torch.inference_mode():
-        score, _ = head.eval()(backbone.eval()(plain(torch.from_numpy(data.pixels))))
-    np.testing.assert_allclose(score.numpy(), found.predictions, rtol=1e-4, atol=1e-4)
+    more = {"edges": [0.0, 15.0], "values": [0.0, 10.0, 30.0]} if head in ("coral", "bins") else {}
+    loss = {"coral": "coral", "bins": "expectation"}.get(head, "mse")
+    config = resolve({**BASE, "epochs": 1, "head": head, "loss": loss, **more})
+    found = fit(config, data, data, tmp_path)
+    path = export_graph(
+        [load(found.weights).in_units()], [1.0], tmp_path / "graph.onnx", size=(64, 64)
+    )
+    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (score,) = session.run(["score"], {"x": plain(torch.from_numpy(data.pixels)).numpy()})
+    assert found.predictions.max() > 5
+    np.testing.assert_allclose(score, found.predictions, rtol=1e-4, atol=1e-4)
+
+
+def test_a_bone_age_network_is_not_exported(tmp_path: Path) -> None:
+    made = Member(resolve({**BASE, "target": "months"}))
+    with pytest.raises(TrainingError, match="Fine-tune it on scores first"):
+        made.in_units()
 
 
 def test_bone_age_needs_the_sex(tmp_path: Path) -> None:

@@ -8,9 +8,12 @@ torch = pytest.importorskip("torch", reason="install ra-daemon[train]")
 pytest.importorskip("torchvision", reason="install ra-daemon[train]")
 
 from ra_training.errors import TrainingError  # noqa: E402
+from ra_training.zoo.config import resolve  # noqa: E402
 from ra_training.zoo.heads import head  # noqa: E402
 from ra_training.zoo.registry import REGISTRY, backbone  # noqa: E402
 from ra_training.zoo.schemes import freeze, moving  # noqa: E402
+from ra_training.zoo.trainer import Trainer  # noqa: E402
+from ra_training.zoo.world import World  # noqa: E402
 
 
 @pytest.mark.parametrize("name", sorted(REGISTRY))
@@ -58,6 +61,39 @@ def test_a_step_moves_what_the_scheme_says(
         if key.endswith("num_batches_tracked"):
             continue
         assert (key in moved) == key.startswith(prefixes) if prefixes else key not in moved
+
+
+LAST = {
+    "resnet18": ("layer4.",),
+    "resnet34": ("layer4.",),
+    "resnet50": ("layer4.",),
+    "mobilenet_v2": ("features.17.", "features.18."),
+    "densenet121": ("features.denseblock4.", "features.norm5."),
+    "efficientnet_b0": ("features.7.", "features.8."),
+}
+
+
+@pytest.mark.parametrize("scheme", ["head", "RBs-1", "finetuned"])
+@pytest.mark.parametrize("name", sorted(REGISTRY))
+def test_a_training_step_of_every_family_moves_just_that(name: str, scheme: str) -> None:
+    """Through the loop's own step: weights, and the statistics beside them."""
+    config = resolve(
+        {"architecture": name, "scheme": scheme, "amp": False, "batch": 4, "epochs": 1,
+         "optimiser": {"ema": 0, "weight_decay": 0}}
+    )  # fmt: skip
+    labels = torch.tensor([3.0, 60.0, 9.0, 12.0])
+    trainer = Trainer(config, labels, World(rank=0, ranks=1, device=torch.device("cpu")), 1)
+    before = {k: v.clone() for k, v in trainer.parts.member.state_dict().items()}
+    pixels = torch.randint(0, 255, (4, 64, 64), dtype=torch.uint8)
+    trainer.step(0, pixels, labels, torch.zeros(4))
+    after = trainer.parts.member.state_dict()
+    moved = {k for k in before if not torch.equal(before[k], after[k])}
+    prefixes = {
+        "head": (),
+        "RBs-1": tuple(f"backbone.net.{p}" for p in LAST[name]),
+        "finetuned": ("backbone.",),
+    }[scheme]
+    assert moved == {k for k in before if k.startswith(("head.", *prefixes))}
 
 
 def test_an_unknown_scheme_is_refused() -> None:
