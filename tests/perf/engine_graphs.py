@@ -1,16 +1,13 @@
-"""The graphs of ``tests.perf.engines``: export, without the heatmap, INT8. Needs torch and onnx."""
+"""The ensemble of ``tests.perf.engines``; needs torch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import onnx
 import torch
 from torch import Tensor, nn
 
-from ra_engine.quantise import Quantiser
 from ra_training.zoo.export import export_graph
 from ra_training.zoo.heads import Head, head
 from ra_training.zoo.registry import Backbone, backbone
@@ -45,24 +42,7 @@ def members(names: Sequence[str], *, frozen: bool = True) -> list[Plain]:
     return made
 
 
-def make(
-    folder: Path, demo: Path, *, architectures: Sequence[str], size: int, calibration: int
-) -> None:
-    """Write every graph that the benchmark reads into ``folder``."""
-    ensemble = folder / "ensemble.onnx"
+def export(path: Path, architectures: Sequence[str], size: int) -> None:
+    """Write the ensemble with its heatmap."""
     nets = [(m.backbone, m.head) for m in members(architectures)]
-    export_graph(nets, [1 / len(nets)] * len(nets), ensemble, size=(size, size))
-    without_cam(ensemble, folder / "nocam.onnx")
-    without_cam(demo, folder / "demo-nocam.onnx")
-    for source, name, shape, count in (
-        (ensemble, "ensemble-u8.onnx", (size, size), calibration),
-        (demo, "demo-u8.onnx", (384, 288), 4 * calibration),
-    ):
-        noise = np.random.default_rng(3).standard_normal((count, 1, *shape)).astype(np.float32)
-        Quantiser(source, noise, least=count).write(folder / name, "u8", tail=1)
-
-
-def without_cam(source: Path, target: Path) -> None:
-    """The same graph with score and members only."""
-    model = onnx.load(str(source))
-    onnx.save(onnx.utils.Extractor(model).extract_model(["x"], ["members", "score"]), str(target))
+    export_graph(nets, [1 / len(nets)] * len(nets), path, size=(size, size))
