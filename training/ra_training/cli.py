@@ -11,6 +11,9 @@ COMMANDS = {
     "fit": "Train a network of the zoo, the locator or the scorer.",
     "calibrate": "Fit intervals and damage bands on held-out images.",
     "evaluate": "Measure a bundle on images never trained on.",
+    "reproduce": "Run a whole study: zoo, schemes, stacks, tables, figures, report.",
+    "explain": "Measure heatmaps on generated images whose damaged joints are known.",
+    "robustness": "Measure how far scores move when images change that should not matter.",
     "export": "Write a bundle: graph, manifest, card, hashes.",
 }
 

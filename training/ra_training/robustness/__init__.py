@@ -1,0 +1,1 @@
+"""What must not move a score, and how far generated images are from real ones."""

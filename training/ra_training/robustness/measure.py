@@ -1,0 +1,124 @@
+"""How far scores move when an image changes in a way that should not matter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ra_engine.backends.onnxruntime import OnnxRuntimeBackend
+from ra_engine.contracts import Session
+from ra_engine.manifest import Manifest
+from ra_engine.prepare import prepare_hand
+from ra_engine.spec import EngineSpec
+from ra_engine.types import Radiograph
+from ra_training.calibration.conformal import Conformal
+from ra_training.cohorts import find
+from ra_training.phantom import render_exposure, sample_grades, subject_seed
+from ra_training.phantom.grades import Prior
+from ra_training.robustness.changes import CHANGES
+from ra_training.scorer.crops import SPEC
+
+Array = NDArray[np.float64]
+LEVEL = 0.95
+"""Share of images whose score must move by less than half its interval."""
+BOTH_MAX = 280.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Robustness:
+    """One change.
+
+    Attributes:
+        n: images scored as they were; lost: of these not scored after the change, which counts as
+            moved; within: share that moved less than half the interval; moved: median and 95th
+            centile of the absolute difference of those scored.
+    """
+
+    change: str
+    n: int
+    lost: int
+    within: float
+    moved: tuple[float, float]
+
+    @property
+    def holds(self) -> bool:
+        """Whether the bar is met."""
+        return self.within >= LEVEL
+
+
+def judge(change: str, before: Array, after: Array, width: Array) -> Robustness:
+    """Compare scores (n,) before and after; NaN where no two hands were found.
+
+    Args:
+        width: (n,) of the interval before.
+    """
+    known = np.isfinite(before)
+    gap = np.abs(after - before)[known]
+    found = np.isfinite(gap)
+    small = found & (np.nan_to_num(gap, nan=np.inf) < width[known] / 2)
+    some = gap[found] if found.any() else np.array([np.nan])
+    return Robustness(
+        change=change, n=int(known.sum()), lost=int((~found).sum()),
+        within=float(small.mean()) if known.any() else float("nan"),
+        moved=(float(np.median(some)), float(np.quantile(some, 0.95))),
+    )  # fmt: skip
+
+
+def measure(
+    bundle: Path, locator: Path, manifest: Manifest, n: int, seed: int,
+    *, prior: Prior = "clinic", height: int = 900, processes: int = 2,
+) -> list[Robustness]:  # fmt: skip
+    """Score ``n`` two-hand images of a seed as they are and after every change.
+
+    Args:
+        bundle, locator: graphs; height: rows of the plate, about 0.3 mm a pixel.
+    """
+    assert manifest.score is not None
+    interval = Conformal.of(manifest.score.both.model_dump())
+    step = max(1, n // (processes * 4))
+    jobs = [(bundle, locator, seed, i, min(n, i + step), prior, height) for i in range(0, n, step)]
+    if processes > 1:
+        with get_context("spawn").Pool(processes) as pool:
+            parts = pool.map(_chunk, jobs, chunksize=1)
+    else:
+        parts = [_chunk(job) for job in jobs]
+    scores = np.concatenate(parts)
+    before = scores[:, 0]
+    low, high = interval.limits(np.nan_to_num(before), floor=0, ceiling=BOTH_MAX)
+    return [
+        judge(name, before, scores[:, k], high - low) for k, name in enumerate(CHANGES, start=1)
+    ]
+
+
+def _chunk(job: tuple[Path, Path, int, int, int, Prior, int]) -> Array:
+    """(images, 1 + changes) totals."""
+    bundle, locator, seed, start, stop, prior, height = job
+    backend = OnnxRuntimeBackend()
+    finder, scorer = (backend.load(p, EngineSpec(threads=1)) for p in (locator, bundle))
+    rows = []
+    for index in range(start, stop):
+        own = subject_seed(seed, index)
+        exposure = render_exposure(
+            own, sample_grades(own, prior=prior), hands="both", height=height
+        )
+        shot = Radiograph(
+            pixels=exposure.pixels, inverted=exposure.photometric == "MONOCHROME1",
+            spacing_mm=(exposure.spacing_mm, exposure.spacing_mm),
+        )  # fmt: skip
+        draw = np.random.default_rng([seed, index])
+        changed = [change(shot, draw) for change in CHANGES.values()]
+        rows.append([total(finder, scorer, s) for s in (shot, *changed)])
+    return np.array(rows, np.float64).reshape(-1, 1 + len(CHANGES))
+
+
+def total(finder: Session, scorer: Session, shot: Radiograph) -> float:
+    """Total of both hands, NaN unless two hands were found."""
+    views = find(finder, shot)
+    if len(views) != 2:
+        return float("nan")
+    out = scorer.run(np.stack([prepare_hand(shot, v, SPEC) for v in views]))
+    return float(np.clip(out["score"], 0, BOTH_MAX / 2).sum())

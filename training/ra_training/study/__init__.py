@@ -1,0 +1,1 @@
+"""The whole study as one resumable command: plan, runs, results, report."""
