@@ -98,6 +98,14 @@ class Study(_Table):
     bootstrap: int = Field(default=1000, ge=20)
     images_per_second: dict[str, float] = {}
 
+    @model_validator(mode="after")
+    def _folds_stay_unseen(self) -> Study:
+        if self.train.get("keep") == "best" or self.train.get("patience"):
+            raise ValueError(
+                "train: keep = 'best' and patience look at the fold that stacking reads; leave them"
+            )
+        return self
+
     @property
     def label(self) -> str:
         """How every table and figure is labelled."""

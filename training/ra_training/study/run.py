@@ -44,15 +44,12 @@ def execute(
     marker = folder / "started.json"
     if marker.exists() and json.loads(marker.read_text())["digest"] != digest:
         raise _other(spec)
-    spent = json.loads(marker.read_text())["seconds"] if marker.exists() else 0.0
-    _write(marker, {"digest": digest, "seconds": spent})
+    _write(marker, {"digest": digest})
     if spec.needs is not None:
         table["weights"] = str(root / "runs" / spec.needs / "member.safetensors")
     config = resolve(table)
     train, valid, rows = _split(spec, sets)
     found = fit(config, train, valid, folder, minutes=minutes, progress=progress)
-    spent += found.seconds
-    _write(marker, {"digest": digest, "seconds": spent})
     if not found.done:
         return False
     arrays: dict[str, Any] = {
@@ -62,13 +59,15 @@ def execute(
     }
     if spec.stage != "pretrain":
         for name, part in (("calibrate", sets.calibrate), ("test", sets.test)):
-            arrays[name], arrays[f"{name}_logits"] = predict(found.weights, part)
+            arrays[name], arrays[f"{name}_logits"] = predict(
+                found.weights, part, device=config.device
+            )
     np.savez(folder / PREDICTIONS, **arrays)
     (folder / "checkpoint.safetensors").unlink(missing_ok=True)
     _write(
         folder / "done.json",
         {
-            "digest": digest, "seconds": round(spent, 1), "step": found.step,
+            "digest": digest, "seconds": round(found.seconds, 1), "step": found.step,
             "predictions_sha256": _sha256(folder / PREDICTIONS),
             "weights_sha256": _sha256(found.weights),
         },

@@ -115,6 +115,12 @@ def test_unknown_losses_are_refused(tmp_path: Path) -> None:
         study(tmp_path, class_losses=["hinge"])
 
 
+def test_choosing_weights_by_the_fold_held_out_is_refused(tmp_path: Path) -> None:
+    table = study(tmp_path).model_dump()
+    with pytest.raises(ValueError, match="stacking reads"):
+        config.Study.model_validate({**table, "train": {"keep": "best"}})
+
+
 def test_a_patient_in_two_sets_is_refused(tmp_path: Path) -> None:
     made = study(tmp_path)
     same = made.model_copy(update={"data": made.data.model_copy(update={
