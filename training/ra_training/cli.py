@@ -8,6 +8,9 @@ import click
 
 COMMANDS = {
     "phantom": "Generate hand radiographs with known joint grades.",
+    "data": "Check and prepare images of your own or of a public set.",
+    "split": "Deal patients to train, valid, test and folds.",
+    "audit": "Look for acquisition attributes that give the score away.",
     "fit": "Train a network of the zoo, the locator or the scorer.",
     "calibrate": "Fit intervals and damage bands on held-out images.",
     "evaluate": "Measure a bundle on images never trained on.",
