@@ -180,6 +180,10 @@ class Delivering(Section):
     first_retry_s: float = Field(default=2.0, gt=0)
     max_retry_s: float = Field(default=900.0, gt=0)
     timeout_s: float = Field(default=30.0, gt=0)
+    composers: int = Field(
+        default=0, ge=0, le=16, description="Processes that write reports; 0: half the cores, 1-4."
+    )
+    compose_limit_s: float = Field(default=120.0, gt=0, description="Wall time for one report.")
     commitment_timeout_s: float = Field(
         default=3600.0, gt=0, description="Ask again when a peer is silent for so long."
     )

@@ -8,17 +8,17 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 
 from sqlalchemy import Engine
 
 from ra_daemon import __version__, log, models, single, steptimes
 from ra_daemon.config import Config, Peer, Route
-from ra_daemon.domain import Claim, Delivered, Outcome, Reason, Refused, Scored
+from ra_daemon.domain import Claim, Composed, Delivered, Outcome, Reason, Refused, Scored
 from ra_daemon.errors import DaemonError
 from ra_daemon.routing import match_route
-from ra_daemon.steps import admit, commit, compose, deliver, gate, record, score
+from ra_daemon.steps import admit, commit, deliver, gate, record, score
 from ra_daemon.store import reports, schema
 from ra_daemon.store.commitments import Commitments
 from ra_daemon.store.engine import open_engine
@@ -27,6 +27,7 @@ from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.outbox import Outbox
 from ra_daemon.store.queue import JobQueue
 from ra_daemon.store.tally import SEND_FAILED, Tally
+from ra_daemon.worker.composers import Composers
 from ra_daemon.worker.dispatcher import Dispatcher
 from ra_daemon.worker.housekeeping import Housekeeping
 from ra_daemon.worker.loop import Loop
@@ -40,6 +41,7 @@ PARTS = frozenset({"receive", "score", "deliver", "web"})
 _log = log.get(__name__)
 _ADMIT_BATCH = 32
 _SEND_BATCH = 16
+_COMPOSE_EACH = 3  # reports a process and round
 _DRAIN_LIMIT_S = 60.0
 
 
@@ -58,6 +60,7 @@ class Node:
         self._queue = JobQueue(self._engine)
         self._outbox = Outbox(self._engine, config.root)
         self._receivers = Receivers(config)
+        self._composers = Composers(config)
         self._tally = Tally(config.root, "node")
         self._commitments = Commitments(self._engine)
         self._events = EventBox(self._store)
@@ -183,42 +186,56 @@ class Node:
         found = named or match_route(self._config, claim.origin, claim.header)
         return found if found is not None else Route(name=claim.route or "gone")
 
-    def _record(self, claim: Claim, outcome: Outcome, *, engine: str) -> None:
+    def _record(self, verdicts: Sequence[tuple[Claim, Outcome]], *, engine: str) -> None:
+        entries = [self._entry(claim, outcome) for claim, outcome in verdicts]
+        started = time.perf_counter()
+        states = record.record(
+            self._engine,
+            self._queue,
+            self._store,
+            self._config,
+            entries,
+            demonstration=self._demonstration,
+        )
+        seconds = (time.perf_counter() - started) / len(entries)
+        for entry, state in zip(entries, states, strict=True):
+            claim, outcome = entry.claim, entry.outcome
+            if not state:
+                _log.warning("job.lease_lost", job=claim.job_id)
+                continue
+            if isinstance(outcome, Scored):
+                for step, taken in outcome.timings.items():
+                    steptimes.observe(step, taken)
+            steptimes.observe("record", seconds)
+            reason = {"reason": outcome.reason.value} if isinstance(outcome, Refused) else {}
+            told = {"job": claim.job_id, "engine": engine, "attempt": claim.attempt}
+            _log.info(f"job.{state}", **told, **reason)
+
+    def _entry(self, claim: Claim, outcome: Outcome) -> record.Entry:
         route = self._route_of(claim)
         if route.name == "gone":
             outcome = Refused(reason=Reason.NO_ROUTE)
-        if isinstance(outcome, Scored):
-            for step, seconds in outcome.timings.items():
-                steptimes.observe(step, seconds)
-        with steptimes.timed("record"):
-            state = record.record(
-                self._engine,
-                self._queue,
-                self._store,
-                self._config,
-                claim,
-                route,
-                outcome,
-                demonstration=self._demonstration,
-                shadow_digest=self._shadow_digest_of(route),
-            )
-        reason = {"reason": outcome.reason.value} if isinstance(outcome, Refused) else {}
-        _log.info(f"job.{state}", job=claim.job_id, engine=engine, attempt=claim.attempt, **reason)
+        shadow = self._shadow_digest_of(route)
+        return record.Entry(claim=claim, route=route, outcome=outcome, shadow_digest=shadow)
 
     def _compose(self) -> bool:
-        tasks = reports.due_reports(self._engine, self._store, 4)
-        for task in tasks:
-            try:
-                with steptimes.timed("compose"):
-                    objects = compose.compose(task, self._store, self._config)
-            except Exception as error:  # noqa: BLE001 - one bad source must not stop the others
-                code = getattr(error, "code", type(error).__name__)
-                _log.error("report.failed", report=task.report_id, code=code)
-                reports.fail_report(self._engine, task.report_id, str(code))
-                continue
-            allowed = {p.name: demonstration_allowed(p) for p in self._config.peer}
-            reports.finish_report(self._engine, task.report_id, objects, allowed)
-            _log.info("report.composed", report=task.report_id, objects=len(objects))
+        tasks = reports.due_reports(
+            self._engine, self._store, _COMPOSE_EACH * self._composers.number
+        )
+        allowed = {p.name: demonstration_allowed(p) for p in self._config.peer}
+        made: dict[int, list[Composed]] = {}
+        started = time.perf_counter()
+        for task, answer in self._composers.compose(tasks):
+            if isinstance(answer, str):
+                _log.error("report.failed", report=task.report_id, code=answer)
+                reports.fail_report(self._engine, task.report_id, answer)
+            else:
+                made[task.report_id] = answer
+        if made:
+            reports.finish_reports(self._engine, made, allowed)
+        for report_id, objects in made.items():
+            steptimes.observe("compose", (time.perf_counter() - started) / len(made))
+            _log.info("report.composed", report=report_id, objects=len(objects))
         return bool(tasks)
 
     def _deliverer(self, peer: Peer) -> Callable[[], bool]:
@@ -263,6 +280,7 @@ class Node:
             loop.join(max(0.1, deadline - time.monotonic()))
         for dispatcher in self._dispatchers:
             dispatcher.close()
+        self._composers.close()
         self._housekeeping.stop()
         if self._web is not None:
             self._web.stop()  # type: ignore[attr-defined]

@@ -21,6 +21,9 @@ from numpy.typing import NDArray
 
 from ra_engine.types import Affine, HandView, Radiograph
 
+_EXACT = 1 << 24
+"""OpenCV counts in float32, whose integers are exact up to here."""
+
 ORDER = ("histogram", "area", "warp", "tone", "clip", "standardise")
 
 
@@ -57,7 +60,7 @@ def tone_range(radiograph: Radiograph, percentiles: tuple[float, float]) -> tupl
     values = radiograph.pixels if radiograph.mask is None else radiograph.pixels[~radiograph.mask]
     if values.size == 0:
         return 0.0, 1.0
-    counts = np.cumsum(np.bincount(values.ravel()))
+    counts = np.cumsum(_histogram(values))
     ranks = [max(1.0, p / 100 * counts[-1]) for p in percentiles]
     if radiograph.inverted:
         # Percentiles are of the bone-bright image: mirror the ranks, and with them the tie rule.
@@ -65,6 +68,17 @@ def tone_range(radiograph: Radiograph, percentiles: tuple[float, float]) -> tupl
     tie: Literal["left", "right"] = "right" if radiograph.inverted else "left"
     low, high = (min(int(np.searchsorted(counts, r, tie)), len(counts) - 1) for r in ranks)
     return float(low), float(max(high, low + 1))
+
+
+def _histogram(values: NDArray[np.uint16]) -> NDArray[np.int64]:
+    """Pixels by grey value, up to the highest that occurs; equal to ``numpy.bincount``."""
+    flat = values.reshape(1, -1)
+    if flat.size >= _EXACT:
+        return np.asarray(np.bincount(flat.ravel()), np.int64)
+    bins = int(flat.max()) + 1
+    counts = cv2.calcHist([flat], [0], None, [bins], [0, bins])
+    exact: NDArray[np.int64] = counts.ravel().astype(np.int64)
+    return exact
 
 
 def prepare_hand(

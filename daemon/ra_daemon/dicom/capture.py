@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import cv2
 import numpy as np
@@ -121,11 +122,10 @@ def _lay(overlay: Picture, heatmap: Heatmap, view: HandView, scale: float) -> bo
     size = (overlay.shape[1], overlay.shape[0])
     flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
     wide = cv2.warpAffine(cam.astype(np.float32), matrix, size, flags=flags)
-    strength = np.clip(wide / heatmap.full_scale, 0, 1)
-    strength[wide < heatmap.threshold] = 0
-    colour = _colours(strength)
-    weight = (0.65 * np.clip(strength * 2.5, 0, 1))[:, :, None]
-    overlay[:] = np.rint(overlay * (1 - weight) + colour * weight).astype(np.uint8)
+    lit = (wide >= heatmap.threshold) & (wide > 0)  # elsewhere the picture stays as it is
+    strength = np.clip(wide[lit] / heatmap.full_scale, 0, 1)
+    weight = (0.65 * np.clip(strength * 2.5, 0, 1))[:, None]
+    overlay[lit] = np.rint(overlay[lit] * (1 - weight) + _colours(strength) * weight)
     return True
 
 
@@ -203,6 +203,7 @@ def _letters(image: Image.Image, scored: Scored, scale: float, second: int) -> N
             pen.text((max(2.0, x) + shift, y), names[view.side], fill=_WARN, font=font)
 
 
+@cache
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """Pillow's own font: the same letters on every machine."""
     return ImageFont.load_default(size)

@@ -25,6 +25,8 @@ _CODECS = {
     "1.2.840.10008.1.2.4.202": "htj2k_decode",
     "1.2.840.10008.1.2.4.203": "htj2k_decode",
 }
+_END = b"\xff\xd9"
+"""EOI of JPEG and JPEG-LS, EOC of JPEG 2000."""
 
 
 def stored_values(ds: Dataset) -> NDArray[Any]:
@@ -37,19 +39,36 @@ def stored_values(ds: Dataset) -> NDArray[Any]:
         raise UnreadableError("The object holds no pixel data.")
     syntax = ds.file_meta.get("TransferSyntaxUID")
     codec = _CODECS.get(str(syntax))
-    if codec is not None:
-        try:
-            return _shaped(ds, _fast(ds, codec))
-        except Exception:  # noqa: BLE001 - the slower decoders get their chance
-            return _shaped(ds, ds.pixel_array)
-    return _shaped(ds, ds.pixel_array)
+    if codec is None:
+        return _shaped(ds, _by_pydicom(ds))
+    frame = _whole_frame(ds)
+    try:
+        return _shaped(ds, _fast(ds, codec, frame))
+    except Exception:  # noqa: BLE001 - the slower decoders get their chance
+        return _shaped(ds, _by_pydicom(ds))
 
 
-def _fast(ds: Dataset, codec: str) -> NDArray[Any]:
+def _by_pydicom(ds: Dataset) -> NDArray[Any]:
+    try:
+        return np.asarray(ds.pixel_array)
+    except (Exception, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # a panic of a decoder in Rust is no Exception
+        raise UnreadableError(f"The decoder gave up ({type(error).__name__}).") from error
+
+
+def _whole_frame(ds: Dataset) -> bytes:
+    """The code stream. One without its end is refused: decoders fill what is missing, silently."""
+    frame = next(generate_frames(ds.PixelData, number_of_frames=1), b"")
+    if not frame.rstrip(b"\0").endswith(_END):
+        raise UnreadableError("The compressed image is cut short: its end marker is missing.")
+    return frame
+
+
+def _fast(ds: Dataset, codec: str, frame: bytes) -> NDArray[Any]:
     import imagecodecs
 
     decode: Callable[[bytes], NDArray[Any]] = getattr(imagecodecs, codec)
-    frame = next(generate_frames(ds.PixelData, number_of_frames=1))
     return _signed(ds, np.asarray(decode(frame)))
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
 from sqlalchemy import Connection, Engine
 
 from ra_daemon.config import Config, Route
-from ra_daemon.domain import Claim, Failed, Lane, Outcome, Reason, Refused, not_selected
+from ra_daemon.domain import Claim, Failed, Lane, Outcome, Reason, Refused, Scored, not_selected
+from ra_daemon.errors import LeaseLostError
 from ra_daemon.store import findings, results
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.queue import JobQueue
@@ -24,38 +29,80 @@ POPULATION_REASONS = frozenset(Reason) - {
 """Refusals of the intended population: worth a visible report. A foot is nobody's news."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A verdict on its way into the database.
+
+    Attributes:
+        shadow_digest: pipeline of the shadow bundle that is to score the image as well.
+    """
+
+    claim: Claim
+    route: Route
+    outcome: Outcome
+    shadow_digest: str = ""
+
+
 def record(
     engine: Engine,
     queue: JobQueue,
     store: ObjectStore,
     config: Config,
-    claim: Claim,
-    route: Route,
-    outcome: Outcome,
+    entries: Sequence[Entry],
     *,
     demonstration: bool = False,
-    shadow_digest: str = "",
-) -> str:
-    """Settle a claim; return the state its job is in then.
+) -> list[str]:
+    """Settle claims, all scores and refusals in one transaction.
 
     Args:
         demonstration: whether the gate's model is one; marks a refusal, scores carry their own.
-        shadow_digest: pipeline of the shadow bundle that is to score the image as well.
 
-    Raises:
-        LeaseLostError: another worker holds the job now; nothing is written.
+    Returns:
+        The state that each job is in then; "" for one that another worker holds now, of which
+        nothing is written.
     """
+    kept = [_keep_maps(store, entry) for entry in entries]  # durable before the rows name them
+    states = dict.fromkeys(range(len(entries)), "")
+    with engine.begin() as conn:
+        for index, (entry, path) in enumerate(zip(entries, kept, strict=True)):
+            if not isinstance(entry.outcome, Failed):
+                with suppress(LeaseLostError):
+                    states[index] = _settle(
+                        conn, queue, entry, entry.outcome, path, demonstration=demonstration
+                    )
+    for index, entry in enumerate(entries):
+        if isinstance(entry.outcome, Failed):
+            with suppress(LeaseLostError):
+                states[index] = _fail(queue, config, entry.claim, entry.outcome)
+    return list(states.values())
+
+
+def _keep_maps(store: ObjectStore, entry: Entry) -> str | None:
+    """Where the heatmaps of a score lie; nobody looks at a shadow's."""
+    if not isinstance(entry.outcome, Scored) or entry.claim.lane is Lane.SHADOW:
+        return None
+    data = findings.dump_heatmaps(entry.outcome)
+    return None if data is None else store.put_bytes(data, ".npz")[0]
+
+
+def _fail(queue: JobQueue, config: Config, claim: Claim, failed: Failed) -> str:
+    delay = min(300.0, 2.0 * 2 ** min(claim.attempt, 10))
+    return queue.fail(claim, failed, config.scoring.max_attempts, delay).value
+
+
+def _settle(
+    conn: Connection,
+    queue: JobQueue,
+    entry: Entry,
+    outcome: Scored | Refused,
+    heatmap_path: str | None,
+    *,
+    demonstration: bool,
+) -> str:
+    claim, route = entry.claim, entry.route
     shadow = claim.lane is Lane.SHADOW
-    if isinstance(outcome, Failed):
-        delay = min(300.0, 2.0 * 2 ** min(claim.attempt, 10))
-        return queue.fail(claim, outcome, config.scoring.max_attempts, delay).value
-    heatmap_path = None
-    if not isinstance(outcome, Refused) and not shadow:  # nobody looks at a shadow's map
-        data = findings.dump_heatmaps(outcome)
-        if data is not None:
-            heatmap_path, _ = store.put_bytes(data, ".npz")
-    written = results.record(
-        engine,
+    written = results.record_in(
+        conn,
         queue,
         claim,
         outcome,
@@ -69,7 +116,7 @@ def record(
         demonstration=demonstration,
         role="shadow" if shadow else "active",
         veto=lambda conn: None if shadow else _twin(conn, claim),
-        shadow_digest="" if shadow else shadow_digest,
+        shadow_digest="" if shadow else entry.shadow_digest,
     )
     return "refused" if isinstance(written, Refused) else "scored"
 

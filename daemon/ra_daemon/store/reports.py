@@ -129,12 +129,19 @@ def due_reports(engine: sa.Engine, objects: ObjectStore, limit: int) -> list[Rep
 def finish_report(
     engine: sa.Engine, report_id: int, objects: Sequence[Composed], allowed: Mapping[str, bool]
 ) -> None:
-    """Write the objects of a report and one delivery for each destination; idempotent.
+    """``finish_reports`` of one."""
+    finish_reports(engine, {report_id: objects}, allowed)
+
+
+def finish_reports(
+    engine: sa.Engine, made: Mapping[int, Sequence[Composed]], allowed: Mapping[str, bool]
+) -> None:
+    """Write the objects of reports and one delivery for each destination; idempotent.
 
     Args:
         engine: the database.
-        report_id: of the ``ReportTask``.
-        objects: already durable in the object store.
+        made: report_id of a ``ReportTask`` -> objects, already durable in the object store. All
+            go in with one transaction.
         allowed: destination -> whether it takes results of a demonstration model; those that do
             not (or are not named) get parked deliveries, so that a person sees them.
 
@@ -143,21 +150,32 @@ def finish_report(
     """
     with engine.begin() as conn:
         now = database_now(conn)
-        row = conn.execute(_finishing(report_id)).mappings().one_or_none()
-        if row is None:
-            raise StoreError(f"No report {report_id}.")
-        changed = conn.execute(
-            sa.update(report)
-            .where(report.c.id == report_id, report.c.state.in_(["due", "failed"]))
-            .values(state="composed", cause="", finished_at=now)
-        ).rowcount
-        if changed != 1:
-            return
-        for composed in objects:
-            object_id = _add_object(conn, row, composed, now)
-            for destination in json.loads(row["destinations"]):
-                takes = not row["demonstration"] or allowed.get(destination, False)
-                _add_delivery(conn, object_id, destination, row["deliver"], now, takes=takes)
+        for report_id, objects in made.items():
+            _finish(conn, report_id, objects, allowed, now)
+
+
+def _finish(
+    conn: sa.Connection,
+    report_id: int,
+    objects: Sequence[Composed],
+    allowed: Mapping[str, bool],
+    now: datetime,
+) -> None:
+    row = conn.execute(_finishing(report_id)).mappings().one_or_none()
+    if row is None:
+        raise StoreError(f"No report {report_id}.")
+    changed = conn.execute(
+        sa.update(report)
+        .where(report.c.id == report_id, report.c.state.in_(["due", "failed"]))
+        .values(state="composed", cause="", finished_at=now)
+    ).rowcount
+    if changed != 1:
+        return
+    for composed in objects:
+        object_id = _add_object(conn, row, composed, now)
+        for destination in json.loads(row["destinations"]):
+            takes = not row["demonstration"] or allowed.get(destination, False)
+            _add_delivery(conn, object_id, destination, row["deliver"], now, takes=takes)
 
 
 def fail_report(engine: sa.Engine, report_id: int, cause: str) -> None:

@@ -46,6 +46,45 @@ def record(
         LeaseLostError: another worker holds the job now; nothing was written.
     """
     with engine.begin() as conn:
+        return record_in(
+            conn,
+            queue,
+            claim,
+            outcome,
+            pipeline_digest=pipeline_digest,
+            heatmap_path=heatmap_path,
+            destinations=destinations,
+            deliver=deliver,
+            refusal_report=refusal_report,
+            role=role,
+            demonstration=demonstration,
+            veto=veto,
+            shadow_digest=shadow_digest,
+        )
+
+
+def record_in(
+    conn: sa.Connection,
+    queue: JobQueue,
+    claim: Claim,
+    outcome: Scored | Refused,
+    *,
+    pipeline_digest: str,
+    heatmap_path: str | None = None,
+    destinations: Sequence[str] = (),
+    deliver: Deliver = "send",
+    refusal_report: bool = False,
+    role: Role = "active",
+    demonstration: bool = False,
+    veto: Callable[[sa.Connection], Refused | None] = lambda _conn: None,
+    shadow_digest: str = "",
+) -> Scored | Refused:
+    """``record`` in a savepoint of the caller's transaction, so that a batch goes in with one.
+
+    Raises:
+        LeaseLostError: as for ``record``; the caller's transaction goes on.
+    """
+    with conn.begin_nested():
         if isinstance(outcome, Scored):
             outcome = veto(conn) or outcome
         if isinstance(outcome, Refused):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -11,7 +11,7 @@ from typing import Protocol
 from ra_daemon import checkpoints, log
 from ra_daemon.config import Config, Route
 from ra_daemon.domain import Claim, Failed, Lane, Outcome
-from ra_daemon.errors import LeaseLostError, ScorerCrashError
+from ra_daemon.errors import ScorerCrashError
 from ra_daemon.store.queue import JobQueue
 from ra_daemon.windows import Window
 from ra_daemon.worker.messages import ScoreTask
@@ -21,11 +21,14 @@ from ra_daemon.worker.selection import Selection
 _log = log.get(__name__)
 
 
-class Recorder(Protocol):
-    """Writes an outcome and settles its job in one transaction."""
+Verdict = tuple[Claim, Outcome]
 
-    def __call__(self, claim: Claim, outcome: Outcome, *, engine: str) -> None:
-        """Raises LeaseLostError when another worker holds the job now."""
+
+class Recorder(Protocol):
+    """Writes outcomes and settles their jobs, one transaction a batch."""
+
+    def __call__(self, verdicts: Sequence[Verdict], *, engine: str) -> None:
+        """A job that another worker holds now is passed over, the others are settled."""
         ...
 
 
@@ -38,7 +41,11 @@ class Digester(Protocol):
 
 
 class Dispatcher:
-    """Feeds one scorer process in batches and bisects a batch that brought it down."""
+    """Feeds one scorer process in batches and bisects a batch that brought it down.
+
+    While the process works on a batch, the one before it is recorded and the next one is claimed,
+    so that the process does not wait for the database.
+    """
 
     def __init__(
         self,
@@ -62,26 +69,20 @@ class Dispatcher:
         self._selection = selection
         self._window = Window.parse(config.schedule.off_hours)
         self._held: dict[int, Claim] = {}
+        self._groups: list[list[Claim]] = []  # claimed and to be worked; the last goes first
+        self._done: list[Verdict] = []  # worked and to be recorded
         self._guard = threading.Lock()
 
     def step(self) -> bool:
-        """Claim one batch and work it; False when the queue has nothing for us."""
-        claimed = self._claim()
-        if not claimed:
+        """Work one batch; False when the queue has nothing for us."""
+        if not self._groups:
+            self._fetch()
+        if not self._groups:
+            self._record_done()
             return False
-        claims = self._pinned(claimed)
-        checkpoints.hit("claim")
-        with self._guard:
-            self._held = {c.job_id: c for c in claims}
-        shadows = [c for c in claims if c.lane is Lane.SHADOW]
-        chosen, twins = self._selection.split([c for c in claims if c.lane is not Lane.SHADOW])
-        for claim, refused in twins:
-            self._settle(claim, refused)
-        with self._guard:
-            self._held = {c.job_id: c for c in (*chosen, *shadows)}
-        groups = [group for group in (shadows, chosen) if group]  # the last goes first
-        while groups:
-            groups += self._work(groups.pop())
+        self._work(self._groups.pop())
+        if not self._groups:  # nothing follows that would hide the writing
+            self._record_done()
         return True
 
     def beat(self) -> bool:
@@ -94,11 +95,35 @@ class Dispatcher:
 
     def close(self) -> None:
         """Give back what is not settled, charge no attempt, and end the process."""
+        try:
+            self._record_done()
+        except Exception as error:  # noqa: BLE001 - the jobs are given back and worked again
+            _log.error("record.failed", error=type(error).__name__)
         with self._guard:
             held, self._held = list(self._held.values()), {}
+        self._groups = []
         if held:
             self._queue.release(held)
         self._process.kill()
+
+    def _fetch(self) -> None:
+        """Claim the next batch and choose what of it is to be scored."""
+        claimed = self._claim()
+        if not claimed:
+            return
+        claims = self._pinned(claimed)
+        checkpoints.hit("claim")
+        self._hold(claims)
+        shadows = [c for c in claims if c.lane is Lane.SHADOW]
+        try:
+            chosen, twins = self._selection.split([c for c in claims if c.lane is not Lane.SHADOW])
+        except Exception:
+            self._let_go(claims)  # their leases run out
+            raise
+        kept = {c.job_id for c in (*shadows, *chosen)} | {c.job_id for c, _ in twins}
+        self._let_go(c for c in claims if c.job_id not in kept)
+        self._done += twins
+        self._groups = [group for group in (shadows, chosen) if group]
 
     def _claim(self) -> list[Claim]:
         lanes = [Lane.STAT, Lane.NORMAL]
@@ -114,21 +139,32 @@ class Dispatcher:
             timedelta(hours=self._config.schedule.starvation_h),
         )
 
-    def _work(self, group: Sequence[Claim]) -> list[list[Claim]]:
-        """Work one group; return what is left of it, split in halves, when the process died."""
-        open_claims = {c.job_id: c for c in group}
+    def _work(self, group: list[Claim]) -> None:
+        """Work one group; what is left of it when the process died is split in halves."""
+        left = {c.job_id: c for c in group}
         tasks = [self._task(c) for c in group]
+        fault: Exception | None = None
+        worked: list[Verdict] = []
         try:
-            for job_id, outcome in self._process.score(tasks):
-                self._settle(open_claims.pop(job_id), outcome)
+            self._process.submit(tasks)
+            try:
+                self._record_done()
+                if not self._groups:
+                    self._fetch()
+            except Exception as error:  # noqa: BLE001 - first take what the process answers
+                fault = error
+            for job_id, outcome in self._process.collect(tasks):
+                worked.append((left.pop(job_id), outcome))
         except ScorerCrashError as crash:
-            left = list(open_claims.values())
-            if len(left) == 1:
-                self._settle(left[0], _crashed(crash))
-                return []
-            middle = len(left) // 2
-            return [half for half in (left[middle:], left[:middle]) if half]
-        return []
+            rest = list(left.values())
+            if len(rest) == 1:
+                worked.append((rest[0], _crashed(crash)))
+            elif rest:
+                middle = len(rest) // 2
+                self._groups += [rest[middle:], rest[:middle]]
+        self._done += worked
+        if fault is not None:
+            raise fault
 
     def _task(self, claim: Claim) -> ScoreTask:
         return ScoreTask(
@@ -150,14 +186,41 @@ class Dispatcher:
                 pinned.append(moved)
         return pinned
 
-    def _settle(self, claim: Claim, outcome: Outcome) -> None:
-        checkpoints.hit("record")
+    def _record_done(self) -> None:
+        """Record what is worked. After a failure the leases run out and the jobs are due again."""
+        done, self._done = self._done, []
+        if not done:
+            return
+        for _verdict in done:
+            checkpoints.hit("record")
         try:
-            self._record(claim, outcome, engine=self._process.engine)
-        except LeaseLostError:
-            _log.warning("job.lease_lost", job=claim.job_id)
+            self._record_apart(done)
         finally:
-            with self._guard:
+            self._let_go(claim for claim, _outcome in done)
+
+    def _record_apart(self, verdicts: Sequence[Verdict]) -> None:
+        """Record together; when that fails, each alone, so that a bad one harms no other."""
+        try:
+            self._record(verdicts, engine=self._process.engine)
+        except Exception:
+            if len(verdicts) == 1:
+                raise
+            faults = []
+            for verdict in verdicts:
+                try:
+                    self._record_apart([verdict])
+                except Exception as error:  # noqa: BLE001 - raised below, after the others
+                    faults.append(error)
+            if faults:
+                raise faults[0] from None
+
+    def _hold(self, claims: Iterable[Claim]) -> None:
+        with self._guard:
+            self._held |= {c.job_id: c for c in claims}
+
+    def _let_go(self, claims: Iterable[Claim]) -> None:
+        with self._guard:
+            for claim in claims:
                 self._held.pop(claim.job_id, None)
 
 

@@ -86,12 +86,11 @@ class ScorerProcess:
         engine = message.engine.engine
         _log.info("scorer.ready", index=self._index, pid=process.pid, engine=engine)
 
-    def score(self, tasks: Sequence[ScoreTask]) -> Iterator[tuple[int, Outcome]]:
-        """Work a batch; yield (job id, outcome) as they come.
+    def submit(self, tasks: Sequence[ScoreTask]) -> None:
+        """Hand over a batch; ``collect`` must follow before the next.
 
         Raises:
-            ScorerCrashError: the process died, hung or outgrew its memory; what was not yielded is
-                not done. The process is gone then: the next call starts another.
+            ScorerCrashError: the process did not start, or died.
         """
         if not self.alive:
             self.start()
@@ -102,6 +101,14 @@ class ScorerProcess:
         except OSError as error:
             raise self._crash("died") from error
         self._note(Progress(stage="receive"))
+
+    def collect(self, tasks: Sequence[ScoreTask]) -> Iterator[tuple[int, Outcome]]:
+        """Yield (job id, outcome) of the batch in hand as they come.
+
+        Raises:
+            ScorerCrashError: the process died, hung or outgrew its memory; what was not yielded is
+                not done. The process is gone then: the next batch starts another.
+        """
         for _ in tasks:
             message = self._receive(self._config.scoring.time_limit_s)
             if not isinstance(message, Settled):

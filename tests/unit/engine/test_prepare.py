@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ra_engine.prepare import Preprocessing, prepare_hand, prepare_image, tone_range
+from ra_engine.prepare import (
+    Preprocessing,
+    _histogram,
+    prepare_hand,
+    prepare_image,
+    tone_range,
+)
 from ra_engine.testing import sample_landmarks
 from ra_engine.types import Radiograph
 from ra_engine.views import apply, hand_view, invert
@@ -130,3 +136,12 @@ def test_the_input_is_not_touched() -> None:
     first = prepare_hand(radiograph, hand_view(sample_landmarks(150, 280, 100)), VIEW)
     again = prepare_hand(radiograph, hand_view(sample_landmarks(150, 280, 100)), VIEW)
     assert first.tobytes() == again.tobytes()
+
+
+@pytest.mark.parametrize("highest", [0, 1, 255, 4095, 65535])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 7), (480, 333)])
+def test_the_histogram_equals_bincount(highest: int, shape: tuple[int, int]) -> None:
+    values = np.random.default_rng(highest).integers(0, highest + 1, shape).astype(np.uint16)
+    counts = _histogram(values)
+    assert counts.dtype == np.int64
+    assert np.array_equal(counts, np.bincount(values.ravel()))

@@ -1,0 +1,84 @@
+"""Reports composed in processes: the same bytes, whatever dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from ra_daemon.config import Config, Delivering, Store
+from ra_daemon.steps.compose import compose
+from ra_daemon.store.objects import ObjectStore
+from ra_daemon.store.reports import ReportTask
+from ra_daemon.worker.composers import Composers
+from tests.support.dicom_sources import clean
+from tests.support.scored import both_hands
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, ReportTask]:
+    folder = tmp_path_factory.mktemp("composers")
+    store = ObjectStore(folder)
+    source = clean(folder / "source.dcm").read_bytes()
+    relative, _ = store.put_bytes(source, ".dcm")
+    task = ReportTask(
+        report_id=1, outcome_id=1, kind="scored", paths=(relative,), dataset_sha256s=("ab" * 32,),
+        header=None, scored=both_hands(), refused=None,
+        created_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), pipeline_digest="cd" * 32,
+        destinations=(), deliver="send", demonstration=True, predecessor=None,
+    )  # fmt: skip
+    config = Config(store=Store(root=folder), delivery=Delivering(composers=1))
+    return config, task
+
+
+@pytest.fixture(scope="module")
+def composers(site: tuple[Config, ReportTask]) -> Iterator[Composers]:
+    pool = Composers(site[0])
+    yield pool
+    pool.close()
+
+
+def test_another_process_makes_the_same_bytes_under_the_same_uids(
+    site: tuple[Config, ReportTask], composers: Composers
+) -> None:
+    config, task = site
+    here = compose(task, ObjectStore(config.root), config)
+    ((_, there),) = composers.compose([task])
+    assert [o.kind for o in here] == ["sr", "capture"]
+    assert there == here  # kind, class, UID, path and sha256
+
+
+def test_a_report_that_cannot_be_made_answers_its_code_and_harms_no_other(
+    site: tuple[Config, ReportTask], composers: Composers
+) -> None:
+    _, task = site
+    gone = replace(task, report_id=2, paths=("objects/no/such.dcm",))
+    answers = {t.report_id: answer for t, answer in composers.compose([gone, task])}
+    assert answers[2] == "FileNotFoundError"
+    assert isinstance(answers[1], list)
+
+
+def test_a_killed_process_is_replaced_and_nothing_is_lost(
+    site: tuple[Config, ReportTask], composers: Composers
+) -> None:
+    _, task = site
+    ((_, before),) = composers.compose([task])
+    assert composers._pool is not None
+    for pid in list(composers._pool._processes):
+        os.kill(pid, signal.SIGKILL)
+    answers = [answer for _, answer in composers.compose([task, replace(task, report_id=3)])]
+    assert answers == [before, before]
+
+
+def test_a_report_that_takes_too_long_is_given_up(site: tuple[Config, ReportTask]) -> None:
+    config, task = site
+    hasty = config.model_copy(update={"delivery": Delivering(composers=1, compose_limit_s=1e-6)})
+    pool = Composers(hasty)
+    try:
+        assert [answer for _, answer in pool.compose([task])] == ["compose.crashed"]
+    finally:
+        pool.close()
