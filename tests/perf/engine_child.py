@@ -71,7 +71,31 @@ def eager(task: dict[str, Any], threads: int) -> Run:
     return TorchBackend().load(Path(task["graph"]), EngineSpec(threads=threads)).run
 
 
-KINDS = {"torch": torch_cam, "eager": eager, "bare": bare}
+def scorer(task: dict[str, Any], threads: int) -> Run:
+    """What the scorer process does with one image."""
+    from ra_daemon.config import Config, Route, Scoring
+    from ra_daemon.dicom import read
+    from ra_daemon.steps import gate
+    from ra_daemon.steps.score import Gated, Models, with_sides
+    from ra_engine.types import Radiograph, ScoredImage
+
+    models, names = Models.load(Config(scoring=Scoring(threads=threads))), Route(name="b").scorers
+
+    def run(_image: Any) -> object:
+        decoded = read.decode(Path(task["graph"]))
+        assert isinstance(decoded, Radiograph)
+        located = models.locate(decoded)
+        assert gate.judge_pixels(decoded, located) is None
+        side, source, conflict = gate.laterality(decoded, located)
+        views = with_sides(located.hands, side, source, conflict=conflict)
+        image = ScoredImage(instance="1", radiograph=decoded, views=views)
+        gated = Gated(image=image, side=side, side_source=source, conflict=conflict)
+        return models.score([gated], names, lambda _name: None)
+
+    return run
+
+
+KINDS = {"torch": torch_cam, "eager": eager, "bare": bare, "scorer": scorer}
 
 
 def main() -> None:
@@ -83,6 +107,8 @@ def main() -> None:
 
     if task["kind"] in ("torch", "eager"):
         import torch  # noqa: F401 - its import is part of what is measured
+    elif task["kind"] == "scorer":
+        import ra_daemon.worker.pipeline  # noqa: F401
     else:
         import onnxruntime  # noqa: F401
     imported = time.perf_counter()

@@ -25,6 +25,7 @@ import numpy as np
 
 from ra_engine.cpu import cpu_features
 from tests.support.paths import REPOSITORY
+from tests.support.site import phantoms
 
 FOLDER = REPOSITORY / ".bench" / "engines"
 DEMO = REPOSITORY / "plugins" / "ra_plugins" / "bundles" / "demo" / "graph.onnx"
@@ -88,6 +89,12 @@ def demo(images: int) -> Iterator[Engine]:
     yield Engine(name="ONNX Runtime alone, no heatmap", kind="bare",
                  graph=FOLDER / "demo-nocam.onnx", shape=shape, images=images)  # fmt: skip
     yield from _ours(DEMO, FOLDER / "demo-u8.onnx", shape, images)
+
+
+def node_rows(images: int) -> Iterator[Engine]:
+    """The scorer process of the node as it is shipped: decode, gate, score of a two-hand film."""
+    yield Engine(name="scorer process, onnxruntime:fp32", kind="scorer", graph=FOLDER / "film.dcm",
+                 shape=(1, 1), images=images)  # fmt: skip
 
 
 def _ours(graph: Path, u8: Path, shape: tuple[int, int], images: int) -> Iterator[Engine]:
@@ -167,6 +174,7 @@ def page(images: int, rounds: int) -> str:
     if whole:
         big = table(measure(list(ensemble(images)), rounds), "torch eager + pytorch-grad-cam")
     small = table(measure(list(demo(images * 8)), rounds), "torch eager, heatmap in its pass")
+    node = table(measure(list(node_rows(images)), rounds), "itself")
     return f"""\
 {THREADS} threads, one image at a time, {rounds} rounds of {images} images ({images * 8} of the
 bundle), each engine in a process of its own; {" ".join(cpu_features())}, Python
@@ -183,6 +191,11 @@ weights says nothing.
 **Demonstration bundle, 384 x 288, one hand.** Its INT8 and BF16 engines pass the numeric gate.
 
 {small}
+
+**The scorer process with the demonstration bundle**: decoding, locating, both hands scored, of one
+generated film of 1024 rows; its import holds the daemon's steps, its load both bundles.
+
+{node}
 """
 
 
@@ -191,6 +204,9 @@ def prepare() -> bool:
     from tests.perf import engine_files
 
     FOLDER.mkdir(parents=True, exist_ok=True)
+    if not (FOLDER / "film.dcm").is_file():
+        made = phantoms(FOLDER / "films", 1, 41, size=1024)
+        made[0].replace(FOLDER / "film.dcm")
     if not (FOLDER / "demo-u8.onnx").is_file():
         engine_files.without_cam(DEMO, FOLDER / "demo-nocam.onnx")
         engine_files.integer(DEMO, FOLDER / "demo-u8.onnx", (384, 288), CALIBRATION)
