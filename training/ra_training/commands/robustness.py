@@ -32,7 +32,10 @@ def command(bundles: Path, n: int, seed: int, real: Path | None, processes: int)
     from ra_training.robustness.measure import LEVEL, measure
 
     demo, locator = load_bundle(bundles / "demo"), load_bundle(bundles / "locator")
-    found = measure(demo.graph, locator.graph, demo.manifest, n, seed, processes=processes)
+    try:
+        found = measure(demo.graph, locator.graph, demo.manifest, n, seed, processes=processes)
+    except TrainingError as error:
+        raise click.ClickException(f"{error.code}: {error}") from error
     out: dict[str, Any] = {
         "images": "generated", "bar": LEVEL,
         "changes": [asdict(r) | {"holds": r.holds} for r in found],

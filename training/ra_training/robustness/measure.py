@@ -17,6 +17,7 @@ from ra_engine.spec import EngineSpec
 from ra_engine.types import Radiograph
 from ra_training.calibration.conformal import Conformal
 from ra_training.cohorts import find
+from ra_training.errors import TrainingError
 from ra_training.phantom import render_exposure, sample_grades, subject_seed
 from ra_training.phantom.grades import Prior
 from ra_training.robustness.changes import CHANGES
@@ -35,7 +36,8 @@ class Robustness:
     Attributes:
         n: images scored as they were; lost: of these not scored after the change, which counts as
             moved; within: share that moved less than half the interval; moved: median and 95th
-            centile of the absolute difference of those scored.
+            centile of the absolute difference of those scored; half: 5th centile and median of half
+            the interval, to judge ``moved`` by.
     """
 
     change: str
@@ -43,6 +45,7 @@ class Robustness:
     lost: int
     within: float
     moved: tuple[float, float]
+    half: tuple[float, float]
 
     @property
     def holds(self) -> bool:
@@ -55,16 +58,25 @@ def judge(change: str, before: Array, after: Array, width: Array) -> Robustness:
 
     Args:
         width: (n,) of the interval before.
+
+    Raises:
+        TrainingError: nothing was scored before.
     """
     known = np.isfinite(before)
+    if not known.any():
+        raise TrainingError(
+            code="nothing-scored", text="no image was scored before the change",
+            hint="give a locator that finds the hands",
+        )  # fmt: skip
     gap = np.abs(after - before)[known]
     found = np.isfinite(gap)
     small = found & (np.nan_to_num(gap, nan=np.inf) < width[known] / 2)
     some = gap[found] if found.any() else np.array([np.nan])
     return Robustness(
         change=change, n=int(known.sum()), lost=int((~found).sum()),
-        within=float(small.mean()) if known.any() else float("nan"),
+        within=float(small.mean()),
         moved=(float(np.median(some)), float(np.quantile(some, 0.95))),
+        half=(float(np.quantile(width[known] / 2, 0.05)), float(np.median(width[known] / 2))),
     )  # fmt: skip
 
 

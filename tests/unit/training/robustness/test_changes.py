@@ -63,11 +63,18 @@ def test_the_bar_counts_lost_images_as_moved() -> None:
     assert found.within == 0.5
     assert not found.holds
     assert found.moved[0] == 1.0
+    assert found.half == (5.0, 5.0)
 
 
 def test_the_bar_is_met_by_scores_that_stay() -> None:
     before = np.arange(100.0)
     assert judge("x", before, before + 0.5, np.full(100, 10.0)).holds
+
+
+def test_nothing_scored_is_no_success() -> None:
+    with pytest.raises(TrainingError) as refused:
+        judge("x", np.full(3, np.nan), np.zeros(3), np.full(3, 10.0))
+    assert refused.value.code == "nothing-scored"
 
 
 def test_frechet_distance_of_gaussians() -> None:
