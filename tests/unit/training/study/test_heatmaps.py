@@ -46,8 +46,8 @@ def test_maps_are_in_score_units(weights: Path, tmp_path: Path) -> None:
     one.save(tmp_path / "member.safetensors")
     single = maps_of(tmp_path / "member.safetensors", pixels)
     assert twenty.maps.shape == pixels.shape
-    np.testing.assert_allclose(twenty.maps, 20 * single.maps, rtol=1e-5)
-    np.testing.assert_allclose(twenty.scores, 20 * single.scores, rtol=1e-5)
+    np.testing.assert_allclose(twenty.maps, 20 * single.maps, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(twenty.scores, 20 * single.scores, rtol=1e-4)
 
 
 def test_all_methods_are_measured(weights: Path) -> None:
