@@ -79,7 +79,7 @@ def learning_curves(path: Path, runs: Mapping[str, Sequence[float]], *, label: s
     figure, axes = plt.subplots(figsize=(7, 4.2), dpi=110)
     for name, losses in runs.items():
         parts = [p.mean() for p in np.array_split(np.asarray(losses), 20) if len(p)]
-        axes.plot(np.linspace(0, 100, len(parts)), parts, linewidth=1.2, label=name)
+        axes.plot(np.linspace(0, 100, len(parts)), parts, linewidth=1.2, marker=".", label=name)
     axes.set(xlabel="% of the training", ylabel="training loss", yscale="log")
     axes.legend(fontsize=7, ncols=2)
     return _save(figure, path, "Learning curves, first seed and fold", label)
