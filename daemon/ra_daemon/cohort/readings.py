@@ -23,6 +23,10 @@ _REFUSALS = """
 SELECT patient_id, accession_number, study_date, reason_code
 FROM v1_refusals WHERE status = 'current' AND role = 'active' ORDER BY outcome_id
 """
+_RETRACTED = """
+SELECT DISTINCT patient_id, accession_number, study_date
+FROM v1_results WHERE status = 'retracted' AND role = 'active'
+"""
 _INSTANCES = "SELECT patient_id, accession_number, study_date FROM v1_instances"
 
 Key = tuple[str, ...]
@@ -58,6 +62,7 @@ class Readings:
     bands: Mapping[int, int]
     refusals: Mapping[Key, Sequence[str]]
     known: frozenset[Key]
+    retracted: frozenset[Key] = frozenset()
 
     def of(self, visit: Visit) -> Reading | str:
         """The visit's reading, or the reason why it has none."""
@@ -70,6 +75,8 @@ class Readings:
         refused = sorted(set(self.refusals.get(key, ())))
         if refused:
             return "refused:" + ",".join(refused)
+        if key in self.retracted:
+            return "retracted"
         return "not_scored_yet" if key in self.known else "no_image"
 
     def _choose(self, rows: Sequence[Mapping[str, Any]]) -> Reading | str:
@@ -126,7 +133,8 @@ def load_readings(url: str) -> Readings:
         for key in _keys(row):
             refusals[key].append(row["reason_code"])
     known = frozenset(key for row in _records(url, _INSTANCES) for key in _keys(row))
-    return Readings(scores=scores, bands=bands, refusals=refusals, known=known)
+    retracted = frozenset(key for row in _records(url, _RETRACTED) for key in _keys(row))
+    return Readings(scores=scores, bands=bands, refusals=refusals, known=known, retracted=retracted)
 
 
 def _records(url: str, sql: str) -> list[dict[str, Any]]:

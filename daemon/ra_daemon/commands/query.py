@@ -31,13 +31,15 @@ def command(sql: str, *, form: str | None, parquet: Path | None, config_path: Pa
     path = sqlite_path(config)
     if path is not None and not path.is_file():
         raise StoreError("There is no database yet.", hint="ra-daemon start makes it.")
-    columns, rows = query.run_query(config.database_url, sql)
-    if parquet is not None:
-        query.write_parquet(columns, rows, parquet)
-        click.echo(f"{len(rows)} rows in {parquet}", err=True)
-    if form == "json":
-        query.write_json(columns, rows, sys.stdout)
-    elif form == "csv":
-        query.write_csv(columns, rows, sys.stdout)
-    elif parquet is None:
-        emit_table(columns, rows)
+    with query.open_query(config.database_url, sql) as (columns, rows):
+        if parquet is not None:
+            held = list(rows)
+            query.write_parquet(columns, held, parquet)
+            click.echo(f"{len(held)} rows in {parquet}", err=True)
+            rows = iter(held)
+        if form == "json":
+            query.write_json(columns, rows, sys.stdout)
+        elif form == "csv":
+            query.write_csv(columns, rows, sys.stdout)
+        elif parquet is None:
+            emit_table(columns, list(rows))

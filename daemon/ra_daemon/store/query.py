@@ -9,10 +9,11 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterable, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,7 +26,7 @@ Columns = list[str]
 Rows = list[tuple[Any, ...]]
 
 _ALLOWED = frozenset({"select", "with", "values", "explain"})
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _SKIP = re.compile(
     r"""
       --[^\n]*                      # comment to the end of the line
@@ -47,11 +48,22 @@ def run_query(url: str, sql: str) -> tuple[Columns, Rows]:
     Raises:
         StoreError: more than one statement, not a reading one, or the database refuses it.
     """
+    with open_query(url, sql) as (columns, rows):
+        return columns, list(rows)
+
+
+@contextmanager
+def open_query(url: str, sql: str) -> Iterator[tuple[Columns, Iterator[tuple[Any, ...]]]]:
+    """``run_query`` for results that memory should not hold: rows come as they are asked for.
+
+    Raises:
+        StoreError: as for ``run_query``; also in the middle of the rows.
+    """
     statement = _checked(sql)
     engine = read_only(url)
     try:
-        with engine.connect() as conn:
-            return _rows(conn, statement)
+        with engine.connect() as conn, _rows(conn, statement) as found:
+            yield found
     except sa.exc.DBAPIError as error:
         raise _refused(error.orig or error) from error
     except Exception as error:
@@ -69,9 +81,12 @@ def sorted_rows(rows: Iterable[Sequence[Any]]) -> Rows:
 
 def write_json(columns: Sequence[str], rows: Iterable[Sequence[Any]], out: IO[str]) -> None:
     """A JSON list with one object a row; numbers as they are, empty values as null."""
-    records = [dict(zip(columns, row, strict=True)) for row in rows]
-    json.dump(records, out, ensure_ascii=False, indent=1)
-    out.write("\n")
+    out.write("[")
+    for number, row in enumerate(rows):
+        record = dict(zip(columns, row, strict=True))
+        told = json.dumps([record], ensure_ascii=False, indent=1)
+        out.write(("," if number else "") + told[1:-2])  # between the brackets
+    out.write("\n]\n")
 
 
 def write_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]], out: IO[str]) -> None:
@@ -81,7 +96,7 @@ def write_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]], out: IO[str
     """
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow([_cell(c) for c in columns])
-    writer.writerows([[_cell(v) for v in row] for row in rows])
+    writer.writerows([_cell(v) for v in row] for row in rows)
 
 
 def write_parquet(columns: Sequence[str], rows: Iterable[Sequence[Any]], path: Path) -> None:
@@ -123,15 +138,32 @@ def _checked(sql: str) -> str:
     return sql.strip()
 
 
-def _rows(conn: sa.Connection, statement: str) -> tuple[Columns, Rows]:
-    # The driver's own cursor: a % in the text is no parameter there. A prepared statement is one
-    # statement by the protocol; sqlite3 takes no more than one by itself.
+@contextmanager
+def _rows(
+    conn: sa.Connection, statement: str
+) -> Iterator[tuple[Columns, Iterator[tuple[Any, ...]]]]:
+    # The driver's own cursor: a % in the text is no parameter there. psycopg streams by the
+    # extended protocol, which takes one statement; sqlite3 takes no more than one by itself.
     driver: Any = conn.connection.driver_connection
-    how = {"prepare": True} if conn.dialect.name == "postgresql" else {}
-    with closing(driver.cursor()) as cursor:
-        cursor.execute(statement, **how)
-        names = [str(d[0]) for d in cursor.description or ()]
-        return names, [tuple(_plain(v) for v in row) for row in cursor.fetchall()]
+    cursor = driver.cursor()
+    stream: Any = None
+    if conn.dialect.name == "postgresql":
+        stream = cursor.stream(statement)
+        first = next(stream, None)
+        if first is None:  # without a row the columns are told by an execution only
+            cursor.execute(statement, prepare=True)
+            rows = iter(cursor)
+        else:
+            rows = chain([first], stream)
+    else:
+        rows = cursor.execute(statement)
+    names = [str(d[0]) for d in cursor.description or ()]
+    try:
+        yield names, (tuple(_plain(v) for v in row) for row in rows)
+    finally:
+        if stream is not None:
+            stream.close()  # rows that nobody took would keep the connection busy
+        cursor.close()
 
 
 def _from_driver(error: BaseException) -> bool:

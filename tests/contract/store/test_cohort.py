@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from ra_daemon.cohort.export import export_cohort
 from ra_daemon.cohort.visits import read_mapping
+from ra_daemon.store import retract
 from ra_daemon.store.queue import JobQueue
 from tests.support.verdicts import admission, band, record, scored
 
@@ -35,3 +36,16 @@ def test_the_export_does_not_depend_on_the_database(
     export_cohort(database_url, read_mapping(visits), out, now=now)
     lines = (out / "cohort.csv").read_text().splitlines()[1:]
     assert [line.split("demo,")[0] for line in lines] == EXPECTED.splitlines()
+
+
+def test_a_retracted_visit_says_so(
+    engine: sa.Engine, queue: JobQueue, database_url: str, tmp_path: Path
+) -> None:
+    record(engine, queue, admission("1.1", study_date="20260101"), scored())
+    (found,) = retract.find(engine, "1.1")
+    retract.retract(engine, found, who="dr", reason="wrong side")
+    visits = tmp_path / "visits.csv"
+    visits.write_text("patient_id,study_date,subject,visit\nP1,2026-01-01,S1,W0\n")
+    export_cohort(database_url, read_mapping(visits), tmp_path / "out")
+    missing = (tmp_path / "out" / "missing_visits.csv").read_text().splitlines()
+    assert missing[1:] == ["S1,,W0,retracted"]

@@ -12,7 +12,7 @@ from alembic.migration import MigrationContext
 from ra_daemon.errors import StoreError
 from ra_daemon.store import audit, schema
 from ra_daemon.store.engine import open_engine, read_only
-from ra_daemon.store.query import run_query
+from ra_daemon.store.query import open_query, run_query
 from ra_daemon.store.tables import metadata
 
 IDENTITY = "patient_id accession_number study_instance_uid sop_instance_uid study_date"
@@ -121,6 +121,13 @@ def test_a_forged_entry_breaks_the_chain(engine: sa.Engine) -> None:
         "COPY (SELECT 1) TO PROGRAM 'true'",
         "SET default_transaction_read_only = off",
         "SELECT nope FROM v1_results",
+        "EXPLAIN ANALYZE DELETE FROM report",
+        "SELECT 1 INTO TEMP t",
+        "VALUES (1); COMMIT; DELETE FROM report",
+        "SELECT '\\'; DELETE FROM report; --'",
+        "SELECT $a$ $a$; DELETE FROM report",
+        "SELECT load_extension('x')",
+        "WITH off AS (SELECT set_config('transaction_read_only', 'off', false)) DELETE FROM report",
         "",
         "-- nothing",
     ],
@@ -140,6 +147,29 @@ def test_a_query_only_reads(engine: sa.Engine, database_url: str, sql: str) -> N
 )
 def test_one_reading_statement_runs(engine: sa.Engine, database_url: str, sql: str) -> None:
     assert run_query(database_url, sql) == (["x", "n"], [("a;b", 1)])
+
+
+def test_rows_come_as_they_are_asked_for(engine: sa.Engine, database_url: str) -> None:
+    many = "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < 5000) "
+    with open_query(database_url, many + "SELECT n, 'x' AS x FROM t") as (columns, rows):
+        assert columns == ["n", "x"]
+        assert next(rows) == (1, "x")
+        assert sum(1 for _ in rows) == 4999
+    with open_query(database_url, many + "SELECT n FROM t") as (_columns, rows):
+        next(rows)  # the rest is left: the connection must still close
+
+
+def test_no_rows_have_columns_too(engine: sa.Engine, database_url: str) -> None:
+    assert run_query(database_url, "SELECT 1 AS n WHERE 1 = 0") == (["n"], [])
+
+
+def test_a_setting_cannot_open_the_connection(engine: sa.Engine, database_url: str) -> None:
+    if engine.dialect.name == "sqlite":
+        run_query(database_url, "SELECT * FROM pragma_table_info('report')")
+    else:
+        sql = "SELECT set_config('transaction_read_only', 'off', false)"
+        with pytest.raises(StoreError):
+            run_query(database_url, sql)
 
 
 def test_the_reading_connection_itself_refuses_to_write(

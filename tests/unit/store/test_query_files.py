@@ -36,7 +36,7 @@ def test_json_keeps_types() -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\tx", "\r=x"])
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\tx", "\r=x", "\n=x", "＝1"])
 def test_text_that_looks_like_a_formula_is_defused(text: str) -> None:
     rows = list(csv.reader(io.StringIO(as_csv([(text, -1.5)]), newline="")))
     assert rows[1] == ["'" + text, "-1.5"]
