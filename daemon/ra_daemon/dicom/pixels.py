@@ -27,6 +27,8 @@ _CODECS = {
 }
 _END = b"\xff\xd9"
 """EOI of JPEG and JPEG-LS, EOC of JPEG 2000."""
+_PADDING = b"\0\xff"
+"""What encoders in the field append to make the length even: PS3.5 says 00, some write FF."""
 
 
 def stored_values(ds: Dataset) -> NDArray[Any]:
@@ -60,7 +62,7 @@ def _by_pydicom(ds: Dataset) -> NDArray[Any]:
 def _whole_frame(ds: Dataset) -> bytes:
     """The code stream. One without its end is refused: decoders fill what is missing, silently."""
     frame = next(generate_frames(ds.PixelData, number_of_frames=1), b"")
-    if not frame.rstrip(b"\0").endswith(_END):
+    if not frame.rstrip(_PADDING).endswith(_END):
         raise UnreadableError("The compressed image is cut short: its end marker is missing.")
     return frame
 
