@@ -31,8 +31,7 @@ damage bands; zero is a band of its own.
 
 ## Data
 Training: {recipe["scorer"]["subjects"]} generated subjects (seed {recipe["scorer"]["seed"]},
-generator 1.0), then {recipe["fine"]["subjects"]} (seed {recipe["fine"]["seed"]}, generator
-{PHANTOM_VERSION}).
+generator {PHANTOM_VERSION}).
 Calibration: {recipe["calibrate"]["images"]} two-hand images (seed {recipe["calibrate"]["seed"]}).
 Test: {recipe["evaluate"]["images"]} two-hand images (seed {recipe["evaluate"]["seed"]}), clinic
 prior, end to end through the locator; seeds never trained or calibrated on.
@@ -49,6 +48,8 @@ prior, end to end through the locator; seeds never trained or calibrated on.
 | coverage of the 90 % prediction interval | {figures["coverage"]:.3f} |
 | coverage by band of the prediction | {cover} |
 | mean width of the interval | {figures["width"]:.1f} |
+| one hand: PCC | {figures["hand_pcc"]:.3f} |
+| one hand: RMSE | {figures["hand_rmse"]:.2f} |
 | PCC of the small baseline on the same images | {figures["baseline_pcc"]:.3f} |
 
 | true total | n | MAE | bias |

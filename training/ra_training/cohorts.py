@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +56,8 @@ def run(
     with get_context("spawn").Pool(processes) as pool:
         parts = [row for part in pool.map(_chunk, jobs, chunksize=1) for row in part]
     columns = list(zip(*parts, strict=True))
+    for name in (2, 3):
+        columns[name] = _filled(columns[name])
     return Cohort(
         truth=np.array(columns[0], np.float64),
         score=np.array(columns[1], np.float64),
@@ -63,6 +66,13 @@ def run(
         cam_peak=np.array(columns[4], np.float64),
         found=np.array(columns[5], np.int64),
     )
+
+
+def _filled(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Arrays of one shape: NaN stands where an image had no two hands."""
+    known = next((a for a in arrays if a is not None), np.zeros((2, 1)))
+    hole = np.full(np.shape(known), np.nan)
+    return tuple(hole if a is None else a for a in arrays)
 
 
 def find(session: object, radiograph: Radiograph) -> list[HandView]:
@@ -93,9 +103,7 @@ def _chunk(job: tuple[Path, Path, int, int, int, Prior]) -> list[tuple[object, .
         views = find(finder, radiograph)
         if len(views) != 2:
             hole = np.full(2, np.nan)
-            rows.append(
-                (truth, hole, np.full((2, 2), np.nan), np.full((2, 6), np.nan), hole, len(views))
-            )
+            rows.append((truth, hole, None, None, hole, len(views)))
             continue
         tensor = np.stack([prepare_hand(radiograph, v, SCORE_SPEC) for v in views])
         out = scorer.run(tensor)

@@ -52,7 +52,8 @@ def measured(recipe: dict[str, Any], out: Path, both: dict[str, Any]) -> dict[st
     locator, graph = (out / n / "graph.onnx" for n in ("locator", "demo"))
     cohort = run(locator, graph, table["images"], table["seed"], table["prior"])
     whole = cohort.complete
-    predicted = np.clip(cohort.score[whole], 0, HAND_MAX).sum(1)
+    hands = np.clip(cohort.score[whole], 0, HAND_MAX)
+    predicted = hands.sum(1)
     truth = cohort.truth[whole].sum(1)
     covered = calibrate.covered(both, predicted, truth)
     upper, low, high = (np.asarray(both[k]) for k in ("upper", "low", "high"))
@@ -79,5 +80,7 @@ def measured(recipe: dict[str, Any], out: Path, both: dict[str, Any]) -> dict[st
         ],
         "width": float(limits.mean()),
         "by_score_band": evaluate.by_score_band(predicted, truth),
+        "hand_pcc": evaluate.pcc(hands.ravel(), cohort.truth[whole].ravel()),
+        "hand_rmse": evaluate.rmse(hands.ravel(), cohort.truth[whole].ravel()),
         "baseline_pcc": evaluate.pcc(small, test[1].astype(np.float64)),
     }

@@ -80,9 +80,6 @@ def test_hands_lie_in_the_image(hands: Hands) -> None:
         assert inside(shot, (boxes[:, :2] + boxes[:, 2:]) / 2)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="phantom 1.1: luxated fingers of a severe hand may leave the plate"
-)
 def test_severe_hands_stay_in_the_image() -> None:
     for shot in shots(n=40, height=160):
         assert all(inside(shot, hand.landmarks) for hand in shot.hands)

@@ -6,7 +6,8 @@ import numpy as np
 
 from ra_training.phantom import HandGrades, SubjectGrades, render_exposure, sample_grades
 from ra_training.phantom.anatomy import draw_anatomy
-from ra_training.phantom.hand import Growth, HandPlan, Maker
+from ra_training.phantom.hand import build
+from ra_training.phantom.plan import Growth, HandPlan, Subject
 
 SEED = 3
 REACH_MM = 75  # of scatter and latitude filters
@@ -22,10 +23,12 @@ def with_left(grades: SubjectGrades, **changes: int) -> SubjectGrades:
 
 def plan(grades: HandGrades, side: str = "left") -> HandPlan:
     """Shapes of a hand."""
-    return Maker(
-        seed=SEED, side=side, grades=grades, anatomy=draw_anatomy(SEED), growth=Growth(None),
-        pose_seed=11,
-    ).build()  # fmt: skip
+    return build(
+        Subject(
+            seed=SEED, side=side, grades=grades, anatomy=draw_anatomy(SEED), growth=Growth(None),
+            pose_seed=11,
+        )
+    )  # fmt: skip
 
 
 def test_a_change_of_the_left_hand_leaves_the_right_half() -> None:
@@ -46,7 +49,7 @@ def test_an_erosion_leaves_every_other_erosion() -> None:
     base = {"BE_MCP-M": 3, "BE_R": 2, "BE_S": 3}
     one = plan(HandGrades(grades={**base, "BE_PIP-I": 0}))
     two = plan(HandGrades(grades={**base, "BE_PIP-I": 3}))
-    bites = [{n for b in p.blocks for n in b.notches} for p in (one, two)]
+    bites = [{n for b in p.shorts for n in b.notches} for p in (one, two)]
     assert bites[0] == bites[1]
     radius = [p.tubes[0].notches for p in (one, two)]
     assert radius[0] == radius[1]

@@ -21,10 +21,10 @@ def command(recipe: Path, out: Path, version: str) -> None:
     fitted = json.loads((out / "calibration.json").read_text())
     figures = json.loads((out / "figures.json").read_text())
     metrics = {k: v for k, v in figures.items() if isinstance(v, (int, float))}
-    stages: dict[str, object] = {k: tables[k] for k in ("scorer", "fine") if k in tables}
     score = assemble.score_manifest(
         version, list(tables["scorer"]["members"]), fitted["hand"], fitted["both"],
-        fitted["bands"], tuple(fitted["cam"]), assemble.provenance("scorer", stages), metrics,
+        fitted["bands"], tuple(fitted["cam"]), assemble.provenance("scorer", tables["scorer"]),
+        metrics,
     )  # fmt: skip
     where = assemble.locator_manifest(
         version,

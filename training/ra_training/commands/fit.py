@@ -64,23 +64,11 @@ def _by_recipe(work: Callable[..., None]) -> Callable[..., None]:
 
 
 @command.command("scorer")
+@click.option("--member", help="Only this member, so that several train at once.")
 @_by_recipe
-def scorer(recipe: Path, out: Path, minutes: float, threads: int) -> None:
+def scorer(recipe: Path, out: Path, minutes: float, threads: int, member: str | None) -> None:
     """Train the members of the demonstration bundle."""
-    tables = _tables(recipe, threads)
-    _scorer(tables["scorer"], tables["scorer"], out, None, minutes)
-
-
-@command.command("fine")
-@_by_recipe
-@click.option(
-    "--warm", required=True, type=click.Path(path_type=Path, exists=True),
-    help="Folder of the first stage.",
-)  # fmt: skip
-def fine(recipe: Path, out: Path, warm: Path, minutes: float, threads: int) -> None:
-    """Train the members' second stage."""
-    tables = _tables(recipe, threads)
-    _scorer(tables["fine"], tables["scorer"], out, warm, minutes)
+    _scorer(_tables(recipe, threads)["scorer"], out, minutes, member)
 
 
 @command.command("locator")
@@ -112,21 +100,18 @@ def _tables(recipe: Path, threads: int) -> dict[str, Any]:
     return recipes.load(recipe)
 
 
-def _scorer(
-    table: dict[str, Any], first: dict[str, Any], out: Path, warm: Path | None, minutes: float
-) -> None:
+def _scorer(table: dict[str, Any], out: Path, minutes: float, only: str | None) -> None:
     from ra_training.scorer.crops import cached_crops
     from ra_training.scorer.train import Member
 
     crops = cached_crops(out, table["subjects"], table["seed"], table["priors"])
-    for trunk in table["members"]:
-        # A second stage keeps the first stage's folder name: what follows finds either.
-        name = f"{trunk}-{first['steps'][trunk]}"
+    if only is not None and only not in table["members"]:
+        raise click.UsageError(f"--member {only}: the recipe has {', '.join(table['members'])}.")
+    for trunk in [only] if only else table["members"]:
         steps = table["steps"][trunk]
         member = Member(
-            trunk, out / name, seed=table["weights_seed"], steps=steps, peak=table["peak"]
-        )
-        if warm is not None:
-            member.start_from(warm / name / "last.safetensors")
+            trunk, out / f"{trunk}-{steps}", seed=table["weights_seed"], steps=steps,
+            peak=table["peak"],
+        )  # fmt: skip
         member.fit(crops, batch=table["batch"], minutes=minutes)
         click.echo(f"{trunk}: {member.step} of {steps} steps", err=True)

@@ -43,19 +43,21 @@ def generate(
     prior: Prior = "clinic",
     height: int = 512,
     child_fraction: float = 0.0,
+    child_ages: tuple[float, float] = (3.0, 15.0),
 ) -> Iterator[Sample]:
     """Yield ``n`` subjects times ``visits`` radiographs.
 
     Args:
         hands: ``both``, ``left``, ``right`` or ``mixed`` (drawn for each subject).
-        child_fraction: share of subjects of 3-15 years with open growth plates.
+        child_fraction: share of subjects with open growth plates; child_ages: their ages, years,
+            evenly spread.
     """
     for index in range(n):
         own = subject_seed(seed, index)
         draw = stream(own, "subject")
         shown: Hands = _hands(hands, float(draw.random()))
         child = draw.random() < child_fraction
-        age = float(draw.uniform(3, 15)) if child else float(draw.uniform(25, 75))
+        age = float(draw.uniform(*child_ages)) if child else float(draw.uniform(25, 75))
         first = FIRST_DAY + timedelta(days=int(draw.integers(0, 365)))
         for visit in range(visits):
             shift = progression(own, visit)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from math import cos, pi, sin
 
-from ra_training.phantom.canvas import Block, Notch, Point
+from ra_training.phantom.canvas import Point
+from ra_training.phantom.erosion import Notch
+from ra_training.phantom.short import Short
 from ra_training.phantom.streams import stream
 
 _BITES: dict[int, tuple[tuple[float, float], ...]] = {
     0: (),
-    1: ((0.14, 0.60),),
-    2: ((0.20, 0.65),),
-    3: ((0.29, 0.72),),
-    4: ((0.34, 0.80), (0.23, 0.70)),
-    5: ((0.48, 0.92), (0.41, 0.90)),
+    1: ((0.125, 0.66),),
+    2: ((0.185, 0.72),),
+    3: ((0.235, 0.72),),
+    4: ((0.275, 0.74), (0.19, 0.68)),
+    5: ((0.38, 0.82), (0.33, 0.78)),
 }
 """Grade -> (radius as part of the local width, depth 0..1) of each bite."""
 _RADIAL_FIRST = 0.65
@@ -34,45 +36,53 @@ def marginal(
     notches: list[Notch] = []
     for index, (part, depth) in enumerate(_BITES[grade]):
         toward = first if index == 0 else -first
-        along = width * (0.15 + 0.07 * float(draw.random()))
-        across = toward * 0.5 * width * (0.94 - (0.5 if part > 0.25 else 0.0))
+        along = width * (0.13 + 0.12 * float(draw.random()))
+        across = toward * 0.5 * width * (0.82 - (0.38 if part > 0.2 else 0.0))
         x = end[0] + inward[0] * along + radial[0] * across
         y = end[1] + inward[1] * along + radial[1] * across
         notches += _irregular((x, y), part * width, depth, site, seed, side, index)
     return tuple(notches)
 
 
-def carpal(seed: int, side: str, site: str, grade: int, block: Block) -> tuple[Notch, ...]:
-    """Bites at the margin of a short bone: always inside its outline."""
+def carpal(seed: int, side: str, site: str, grade: int, bone: Short) -> tuple[Notch, ...]:
+    """Bites at the margin of a short bone, in the hand frame."""
     draw = stream(seed, "erosion", side, site)
     start = float(draw.uniform(0, 2 * pi))
-    width = 2.2 * block.inradius
-    cx, cy = block.centre
+    width = 2.1 * bone.inradius
+    cx, cy = bone.centre
     notches: list[Notch] = []
     for index, (part, depth) in enumerate(_BITES[grade]):
         angle = start + 2.4 * index
-        reach = block.inradius * (1.0 - (0.5 if part > 0.25 else 0.0))
+        reach = bone.edge(angle) - (0.9 if part > 0.2 else 0.25) * part * width
         at = (cx + cos(angle) * reach, cy + sin(angle) * reach)
         notches += _irregular(at, part * width, depth, site, seed, side, index)
     return tuple(notches)
 
 
+def cysts(seed: int, side: str, site: str, *, at: Point, spread: float) -> tuple[Notch, ...]:
+    """A harmless round lucency where no site is graded, in one hand of five for each bone."""
+    draw = stream(seed, "cyst", side, site)
+    if draw.random() > 0.2:
+        return ()
+    x, y, r = (float(v) for v in draw.uniform((-spread, -spread, 0.9), (spread, spread, 2.8)))
+    depth = float(draw.uniform(0.25, 0.6))
+    return (Notch(x=at[0] + x, y=at[1] + y, radius=r, depth=depth),)
+
+
 def _irregular(
     at: Point, radius: float, depth: float, site: str, seed: int, side: str, index: int
 ) -> list[Notch]:
-    """One bite with two satellites, so that no erosion is a perfect disc."""
+    """One lobed bite with a satellite: no erosion is a disc, and none looks like the next."""
     draw = stream(seed, "outline", side, site, index)
-    out = [Notch(x=at[0], y=at[1], radius=radius, depth=depth)]
-    for _ in range(2):
-        angle = float(draw.uniform(0, 2 * pi))
-        far = radius * float(draw.uniform(0.5, 0.85))
-        size = radius * float(draw.uniform(0.35, 0.6))
-        out.append(
-            Notch(
-                x=at[0] + cos(angle) * far,
-                y=at[1] + sin(angle) * far,
-                radius=size,
-                depth=0.6 * depth,
-            )
-        )
-    return out
+    lobes = tuple(float(v) for v in draw.uniform((0.08, 0, 0.08, 0), (0.28, 6.28, 0.22, 6.28)))
+    strength = depth * float(draw.uniform(0.85, 1.1))
+    angle, far, size = (float(v) for v in draw.uniform((0, 0.5, 0.35), (2 * pi, 0.9, 0.6)))
+    return [
+        Notch(x=at[0], y=at[1], radius=radius, depth=min(0.95, strength), lobes=lobes),  # type: ignore[arg-type]
+        Notch(
+            x=at[0] + cos(angle) * far * radius,
+            y=at[1] + sin(angle) * far * radius,
+            radius=size * radius,
+            depth=0.6 * depth,
+        ),
+    ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, zoom
+from scipy.ndimage import gaussian_filter
 
 from ra_training.phantom.canvas import Canvas, Field
 from ra_training.phantom.streams import stream
@@ -24,11 +24,14 @@ class Tube:
     """Settings of one exposure.
 
     Attributes:
-        quanta: a pixel of 0.5 mm at full intensity; gamma: of the tone curve;
+        quanta: a pixel of 0.5 mm at full intensity; energy: factor of all attenuation, about 1;
+        blur_mm: sigma of focal spot and detector; gamma: of the tone curve;
         latitude: part of the coarse contrast that is kept; scatter: share of the veil.
     """
 
     quanta: float
+    energy: float
+    blur_mm: float
     gamma: float
     latitude: float
     scatter: float
@@ -45,9 +48,11 @@ def draw_tube(seed: int, rows: int) -> Tube:
     draw = stream(seed, "exposure")
     border = max(2, rows // 22)
     return Tube(
-        quanta=float(np.exp(draw.uniform(np.log(4e3), np.log(3e4)))),
-        gamma=float(draw.uniform(0.8, 1.2)),
-        latitude=float(draw.uniform(0.55, 0.85)),
+        quanta=float(np.exp(draw.uniform(np.log(1.5e3), np.log(3e4)))),
+        energy=float(draw.uniform(0.8, 1.2)),
+        blur_mm=float(draw.uniform(0.12, 0.42)),
+        gamma=float(draw.uniform(0.55, 0.95)),
+        latitude=float(draw.uniform(0.40, 0.80)),
         scatter=float(draw.uniform(0.05, 0.14)),
         black=float(draw.uniform(0.02, 0.12)),
         collimation=tuple(int(v) for v in draw.integers(0, border, 4)),  # type: ignore[arg-type]
@@ -59,11 +64,11 @@ def draw_tube(seed: int, rows: int) -> Tube:
 
 
 def texture(seed: int, canvas: Canvas) -> Field:
-    """Trabecular strands about 0.5 x 1.5 mm along the image's y axis, mean 1, contrast 8 %."""
+    """Trabecular strands about 0.4 x 1.2 mm along the image's y axis, mean 1, SD 0.14."""
     noise = stream(seed, "texture").standard_normal((canvas.rows, canvas.columns), dtype=np.float32)
-    grain = gaussian_filter(noise, (1.2 / canvas.px, 0.35 / canvas.px), truncate=2.0)
+    grain = gaussian_filter(noise, (0.9 / canvas.px, 0.3 / canvas.px), truncate=2.0)
     spread = np.float32(grain[::4, ::4].std() + 1e-9)
-    strands: Field = np.float32(1) + np.float32(0.25) * grain / spread
+    strands: Field = np.float32(1) + np.float32(0.14) * grain / spread
     return strands
 
 
@@ -77,10 +82,10 @@ def expose(canvas: Canvas, tube: Tube, seed: int, *, auto: bool = False) -> Fiel
     px = canvas.px
     soft = gaussian_filter(canvas.soft, 0.9 / px, truncate=2.0)
     absorbed = canvas.bone + np.float32(MU_SOFT) * soft
-    beam = np.exp(-_EFFECTIVE * absorbed)
+    beam = np.exp(-_EFFECTIVE * np.float32(tube.energy) * absorbed)
     beam += np.float32(tube.scatter) * _coarse(beam, _SCATTER_MM / px)
-    if 0.18 / px > 0.2:
-        beam = gaussian_filter(beam, 0.18 / px, truncate=2.5)
+    if tube.blur_mm / px > 0.2:
+        beam = gaussian_filter(beam, tube.blur_mm / px, truncate=2.5)
     noise = stream(seed, "noise").standard_normal(beam.shape, dtype=np.float32)
     quanta = np.float32(tube.quanta * (px / 0.5) ** 2)
     beam = np.clip(beam + noise * np.sqrt(np.clip(beam, 0, None) / quanta), 1e-4, None)
@@ -130,14 +135,22 @@ def letter(shown: Field, name: str, seed: int) -> None:
 
 def _coarse(image: Field, sigma: float) -> Field:
     """Wide Gaussian: on every 8th pixel, interpolated back."""
-    rows, columns = image.shape
-    step = 8
-    small = gaussian_filter(image[::step, ::step], sigma / step, truncate=2.5)
-    grown: Field = zoom(small, step, order=1, grid_mode=False)[:rows, :columns]
-    if grown.shape != image.shape:
-        grown = np.pad(
-            grown, ((0, rows - grown.shape[0]), (0, columns - grown.shape[1])), mode="edge"
-        )
+    small = gaussian_filter(image[::8, ::8], sigma / 8, truncate=2.5)
+    return _grown(small, image.shape[0], image.shape[1], 8)
+
+
+def _grown(small: Field, rows: int, columns: int, step: int) -> Field:
+    """Linear interpolation of every ``step``-th pixel back to all."""
+    y = np.minimum(np.arange(rows, dtype=np.float32) / step, small.shape[0] - 1)
+    x = np.minimum(np.arange(columns, dtype=np.float32) / step, small.shape[1] - 1)
+    top, left = y.astype(np.intp), x.astype(np.intp)
+    below = np.minimum(top + 1, small.shape[0] - 1)
+    beside = np.minimum(left + 1, small.shape[1] - 1)
+    part = (x - left.astype(np.float32))[None, :]
+    wide = small[:, left] * (1 - part) + small[:, beside] * part
+    part = (y - top.astype(np.float32))[:, None]
+    grown: Field = wide[top] * (1 - part)
+    grown += wide[below] * part
     return grown
 
 

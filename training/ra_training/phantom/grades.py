@@ -105,7 +105,7 @@ def _severity(seed: int, prior: Prior) -> float:
     draw = stream(seed, "severity")
     if prior == "flat":
         return float(draw.uniform(-2.2, 4.0))
-    scale = 1.35 if prior == "clinic" else 0.75
+    scale = 1.35 if prior == "clinic" else 1.08
     return 1.35 * float(np.log(draw.gamma(0.85, scale) + 0.02))
 
 

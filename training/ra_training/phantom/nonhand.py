@@ -8,12 +8,16 @@ import numpy as np
 
 from ra_training.phantom import film
 from ra_training.phantom.anatomy import draw_anatomy
-from ra_training.phantom.canvas import Block, Canvas, Capsule, Field, Point, Tube
+from ra_training.phantom.block import Block
+from ra_training.phantom.canvas import Canvas, Field, Point
 from ra_training.phantom.exposure import Exposure
 from ra_training.phantom.grades import sample_grades
-from ra_training.phantom.hand import Growth, Maker
+from ra_training.phantom.hand import build
+from ra_training.phantom.plan import Growth, Subject
 from ra_training.phantom.render import Pose, draw_plan, finish
+from ra_training.phantom.soft import Capsule
 from ra_training.phantom.streams import stream
+from ra_training.phantom.tube import Tube
 
 KINDS = (
     "foot", "wrist", "empty", "long_bone", "knee", "chest", "skull", "pelvis", "blobs", "fingers",
@@ -99,7 +103,7 @@ def _part_of_hand(canvas: Canvas, grain: Field, seed: int, y: float, zoom: float
     draw = stream(seed, "part")
     side = "right" if draw.random() < 0.5 else "left"
     grades = sample_grades(seed, prior="flat")
-    maker = Maker(
+    who = Subject(
         seed=seed, side=side, grades=grades.hand(side), anatomy=draw_anatomy(seed),
         growth=Growth(None), pose_seed=seed,
     )  # fmt: skip
@@ -110,7 +114,7 @@ def _part_of_hand(canvas: Canvas, grain: Field, seed: int, y: float, zoom: float
         origin=(w / 2 - sign * 6 * scale + float(draw.normal(0, 5)), y * h),
         angle=float(draw.normal(0, 0.12)), scale=scale, sign=sign,
     )  # fmt: skip
-    draw_plan(maker.build(), pose, canvas, grain)
+    draw_plan(build(who), pose, canvas, grain)
 
 
 def _wrist(canvas: Canvas, grain: Field, draw: np.random.Generator, seed: int) -> None:

@@ -10,10 +10,14 @@ import numpy as np
 
 from ra_training.phantom import film
 from ra_training.phantom.anatomy import draw_anatomy
-from ra_training.phantom.canvas import Block, Canvas, Capsule, Field, Notch, Point
+from ra_training.phantom.block import Block
+from ra_training.phantom.canvas import Canvas, Field, Point
+from ra_training.phantom.erosion import Notch
 from ra_training.phantom.exposure import Box, Exposure, HandTruth, Side
 from ra_training.phantom.grades import SubjectGrades
-from ra_training.phantom.hand import Growth, HandPlan, Maker
+from ra_training.phantom.hand import build
+from ra_training.phantom.plan import Growth, HandPlan, Subject
+from ra_training.phantom.soft import Capsule
 from ra_training.phantom.streams import stream
 
 Hands = Literal["both", "left", "right"]
@@ -39,7 +43,7 @@ class Pose:
         out = []
         for n in notches:
             x, y = self.place((n.x, n.y))
-            out.append(Notch(x=x, y=y, radius=n.radius * self.scale, depth=n.depth))
+            out.append(replace(n, x=x, y=y, radius=n.radius * self.scale))
         return tuple(out)
 
 
@@ -66,10 +70,10 @@ def render_exposure(
     """
     shot = int(stream(subject_seed, "shot", visit, exposure_seed).integers(2**31))
     anatomy = draw_anatomy(subject_seed, female=female)
-    growth = Growth(age if age is not None and age < 18 else None)
+    growth = Growth(age if age is not None and age < 18 else None, anatomy.female)
     size = anatomy.scale * (1.0 if growth.age is None else 0.5 + 0.5 * min(1.0, growth.age / 16))
     draw = stream(shot, "field")
-    field_mm = float(draw.uniform(246, 300)) * max(size, 0.55)
+    field_mm = float(draw.uniform(242, 290)) * max(size, 0.55)
     px = spacing_mm if spacing_mm is not None else field_mm / height
     columns = round(height * (1.3 if hands == "both" else 0.85))
     canvas = Canvas(rows=height, columns=columns, px=px)
@@ -77,14 +81,14 @@ def render_exposure(
     sides: tuple[Side, ...] = ("right", "left") if hands == "both" else (hands,)
     truths = []
     for side in sides:
-        maker = Maker(
+        who = Subject(
             seed=subject_seed, side=side, grades=grades.hand(side), anatomy=anatomy,
             growth=growth, pose_seed=shot,
         )  # fmt: skip
-        pose = _pose(shot, side, canvas, size, alone=len(sides) == 1)
-        plan = maker.build()
+        plan = build(who)
+        pose = _pose(shot, side, canvas, size, plan, alone=len(sides) == 1)
         draw_plan(plan, pose, canvas, grain)
-        truths.append(_truth(plan, pose, canvas, side, maker))
+        truths.append(_truth(plan, pose, canvas, side, who))
     tube = film.draw_tube(shot, height)
     shown = film.expose(canvas, tube, shot)
     if tube.marker:
@@ -119,17 +123,35 @@ def finish(canvas: Canvas, seed: int, *, marker: str = "") -> Exposure:
     return _exposure(shown, tube, canvas.px, (), "none", False, None)  # noqa: FBT003
 
 
-def _pose(shot: int, side: Side, canvas: Canvas, size: float, *, alone: bool) -> Pose:
+def _pose(
+    shot: int, side: Side, canvas: Canvas, size: float, plan: HandPlan, *, alone: bool
+) -> Pose:
+    """Lay the hand down, then move it so that the joints and tips that it has stay on the plate."""
     draw = stream(shot, "pose", side)
     width, height = canvas.columns * canvas.px, canvas.rows * canvas.px
     place = 0.5 if alone else (0.26 if side == "right" else 0.74)
     sign = 1.0 if side == "right" else -1.0
-    slack = max(0.0, height - 232 * size)
-    x = width * place - sign * 14 * size + float(draw.normal(0, 2.5))
-    y = 199 * size + 3 + slack * float(draw.uniform(0.05, 0.6))
-    limit = 0.24 if alone else 0.09  # two hands must both stay inside the field
-    angle = min(limit, max(-limit, float(draw.normal(0, 0.5 * limit))))
-    return Pose(origin=(x, y), angle=angle, scale=size, sign=sign)
+    slack = max(0.0, height - 238 * size)
+    x = width * place - sign * 12 * size + float(draw.normal(0, 5))
+    y = 199 * size + slack * float(draw.uniform(0.1, 0.6))
+    limit = 0.35 if alone else 0.14  # two hands must both stay inside the field
+    angle = min(limit, max(-limit, float(draw.normal(0, 0.45 * limit))))
+    pose = Pose(origin=(x, y), angle=angle, scale=size, sign=sign)
+    points = np.array([pose.place(p) for p in plan.landmarks])
+    half = width / 2
+    left, right = (
+        (0.0, width) if alone else ((0.0, half + 6) if side == "right" else (half - 6, width))
+    )
+    margin = 4.0 * size
+    dx = _shift(points[:, 0], left + margin, right - margin)
+    dy = _shift(points[:, 1], margin, height - 36 * size)
+    return replace(pose, origin=(x + dx, y + dy))
+
+
+def _shift(values: np.ndarray[tuple[int], np.dtype[np.float64]], low: float, high: float) -> float:
+    """How far to move so that all values lie between the limits, or half out on both sides."""
+    under, over = max(0.0, low - float(values.min())), max(0.0, float(values.max()) - high)
+    return (under - over) if not (under and over) else (under - over) / 2
 
 
 def draw_plan(plan: HandPlan, pose: Pose, canvas: Canvas, grain: Field) -> None:
@@ -140,7 +162,14 @@ def draw_plan(plan: HandPlan, pose: Pose, canvas: Canvas, grain: Field) -> None:
         replace(
             t, base=pose.place(t.base), head=pose.place(t.head), shaft=t.shaft * k,
             base_width=t.base_width * k, head_width=t.head_width * k, cortex=t.cortex * k,
-            notches=pose.notches(t.notches), plate=plate,
+            groove=t.groove * k, rim=t.rim * k, tilt_head=t.tilt_head * pose.sign,
+            tilt_base=t.tilt_base * pose.sign, notches=pose.notches(t.notches), plate=plate,
+        ).draw(canvas, grain)  # fmt: skip
+    for bone in plan.shorts:
+        replace(
+            bone, centre=pose.place(bone.centre), cortex=bone.cortex * k, size=bone.size * k,
+            turn=pose.angle, sign=pose.sign, thickness=bone.thickness * k,
+            notches=pose.notches(bone.notches),
         ).draw(canvas, grain)  # fmt: skip
     for b in plan.blocks:
         Block(
@@ -152,7 +181,7 @@ def draw_plan(plan: HandPlan, pose: Pose, canvas: Canvas, grain: Field) -> None:
         Capsule(a=pose.place(s.a), b=pose.place(s.b), r0=s.r0 * k, r1=s.r1 * k).draw(canvas)
 
 
-def _truth(plan: HandPlan, pose: Pose, canvas: Canvas, side: Side, maker: Maker) -> HandTruth:
+def _truth(plan: HandPlan, pose: Pose, canvas: Canvas, side: Side, who: Subject) -> HandTruth:
     px = canvas.px
     points = np.array([pose.place(p) for p in plan.landmarks], np.float32) / np.float32(px)
     points -= np.float32(0.5)
@@ -162,7 +191,7 @@ def _truth(plan: HandPlan, pose: Pose, canvas: Canvas, side: Side, maker: Maker)
         x, y = (v / px - 0.5 for v in pose.place(centre))
         r = radius * pose.scale / px
         boxes[site] = (x - r, y - r, x + r, y + r)
-        if maker.grades.grade(site):
+        if who.grades.grade(site):
             _mark(mask, x, y, r)
     forearm = np.array([pose.place(p) for p in ((-25, -30), (25, -30))], np.float32) / np.float32(
         px
@@ -174,7 +203,7 @@ def _truth(plan: HandPlan, pose: Pose, canvas: Canvas, side: Side, maker: Maker)
         float(corners[:, 0].max() + pad), float(corners[:, 1].max()),
     )  # fmt: skip
     return HandTruth(
-        side=side, grades=maker.grades, landmarks=points, box=box, joint_boxes=boxes,
+        side=side, grades=who.grades, landmarks=points, box=box, joint_boxes=boxes,
         damage_mask=mask,
     )  # fmt: skip
 

@@ -71,11 +71,6 @@ class Member:
         self.step = 0
         folder.mkdir(parents=True, exist_ok=True)
 
-    def start_from(self, weights: Path) -> None:
-        """Take the weights of an earlier run; its optimiser stays behind."""
-        state = load_file(weights)
-        self.net.load_state_dict({k: v for k, v in state.items() if not k.startswith("optimiser.")})
-
     def fit(self, crops: Crops, *, batch: int, minutes: float, log_every: int = 50) -> None:
         """Train to the end of the schedule or of the time; resumes from a checkpoint.
 

@@ -62,7 +62,7 @@ def test_a_wrong_setting_is_one_line(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("what", ["zoo", "scorer", "fine", "locator"])
+@pytest.mark.parametrize("what", ["zoo", "scorer", "locator"])
 def test_every_kind_has_a_page(what: str) -> None:
     done = CliRunner().invoke(main, ["fit", what, "--help"])
     assert done.exit_code == 0
