@@ -39,7 +39,6 @@ def test_recipe_shares_no_subject_between_its_purposes() -> None:
     sizes = [
         (tables["scorer"]["seed"], tables["scorer"]["subjects"]),
         (tables["scorer"]["stack_seed"], tables["scorer"]["stack_subjects"]),
-        (tables["fine"]["seed"], tables["fine"]["subjects"]),
         (tables["locator"]["seed"], tables["locator"]["scenes"]),
         (tables["locator"]["held_seed"], tables["locator"]["held_scenes"]),
         (tables["calibrate"]["seed"], tables["calibrate"]["images"]),
