@@ -61,7 +61,13 @@ def measured(recipe: dict[str, Any], out: Path, both: dict[str, Any]) -> dict[st
     limits = np.minimum(BOTH_MAX, predicted + high[group]) - np.maximum(0, predicted - low[group])
     train = baseline.images(table["baseline_train"], table["baseline_seed"], table["prior"])
     test = baseline.images(table["images"], table["seed"], table["prior"])
-    small = baseline.fit_predict(train, test[0], epochs=table["baseline_epochs"])
+    small = [
+        evaluate.pcc(
+            baseline.fit_predict(train, test[0], epochs=table["baseline_epochs"], seed=seed),
+            test[1].astype(np.float64),
+        )
+        for seed in table["baseline_weights"]
+    ]
     return {
         "n": int(whole.sum()),
         "asked": table["images"],
@@ -82,5 +88,6 @@ def measured(recipe: dict[str, Any], out: Path, both: dict[str, Any]) -> dict[st
         "by_score_band": evaluate.by_score_band(predicted, truth),
         "hand_pcc": evaluate.pcc(hands.ravel(), cohort.truth[whole].ravel()),
         "hand_rmse": evaluate.rmse(hands.ravel(), cohort.truth[whole].ravel()),
-        "baseline_pcc": evaluate.pcc(small, test[1].astype(np.float64)),
+        "baseline_pcc": float(np.mean(small)),
+        "baseline_pcc_each": small,
     }

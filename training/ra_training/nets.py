@@ -59,6 +59,20 @@ class Inverted(nn.Module):
         return x + out if self.keep else out
 
 
+class Dense(nn.Module):
+    """3x3 convolutions, each of which sees all before it: the block of DenseNet."""
+
+    def __init__(self, cin: int, growth: int, layers: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(_conv(cin + i * growth, growth) for i in range(layers))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, cin, h, w) -> (b, cin + layers * growth, h, w)."""
+        for layer in self.layers:
+            x = torch.cat([x, layer(x)], 1)
+        return x
+
+
 def residual_trunk() -> tuple[nn.Module, int]:
     """A narrow ResNet to stride 16; (module, channels)."""
     return nn.Sequential(
@@ -102,7 +116,20 @@ def plain_trunk() -> tuple[nn.Module, int]:
     ), 112
 
 
-TRUNKS = {"residual": residual_trunk, "plain": plain_trunk, "mobile": mobile_trunk}
+def dense_trunk() -> tuple[nn.Module, int]:
+    """A narrow DenseNet to stride 16; (module, channels)."""
+    return nn.Sequential(
+        _conv(1, 16, 5, 2),
+        _conv(16, 32, 3, 2),
+        Dense(32, 16, 2),
+        _conv(64, 64, 3, 2),
+        Dense(64, 24, 3),
+        _conv(136, 96, 3, 2),
+        Dense(96, 32, 3),
+    ), 192
+
+
+TRUNKS = {"residual": residual_trunk, "plain": plain_trunk, "mobile": mobile_trunk, "dense": dense_trunk}
 """One line to add another architecture."""
 
 
