@@ -129,7 +129,12 @@ def dense_trunk() -> tuple[nn.Module, int]:
     ), 192
 
 
-TRUNKS = {"residual": residual_trunk, "plain": plain_trunk, "mobile": mobile_trunk, "dense": dense_trunk}
+TRUNKS = {
+    "residual": residual_trunk,
+    "plain": plain_trunk,
+    "mobile": mobile_trunk,
+    "dense": dense_trunk,
+}
 """One line to add another architecture."""
 
 
