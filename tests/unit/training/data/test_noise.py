@@ -98,5 +98,5 @@ def test_the_early_prior_is_milder_and_the_flat_one_even() -> None:
     assert shares.min() > 0.07, "no range of totals is left out"
 
 
-EARLY = (3.0, 13.0)
+EARLY = (7.0, 13.0)
 """Median of the early prior; RA2-DREAM's sets have 5, 10 and 13 (phantom page, section 6)."""
