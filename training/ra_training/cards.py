@@ -58,10 +58,9 @@ prior, end to end through the locator; seeds never trained or calibrated on.
 {rows}
 
 The small baseline is a six-convolution network of 0.17 M parameters on whole 256 x 320 images,
-{recipe["evaluate"]["baseline_train"]} images, {recipe["evaluate"]["baseline_epochs"]} epochs; the
-figure is the mean of {len(figures["baseline_pcc_each"])} trainings that differ by their seed (each
-in brackets). That it comes this far says how easy these images are: read every figure above beside
-it.
+{recipe["evaluate"]["baseline_train"]} images, {recipe["evaluate"]["baseline_epochs"]} epochs;
+the figure is the mean of {len(figures["baseline_pcc_each"])} trainings that differ by their seed.
+That it comes this far says how easy these images are: read every figure above beside it.
 
 ## Limits
 Adults, both hands or one, postero-anterior. Not for feet, children, casts or prostheses. A joint
