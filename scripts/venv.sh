@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes .venv and installs this project into it, editable: `venv.sh base` or `venv.sh dev`.
-# Under CI=true `dev` is `ci`: the same and NVIDIA's wheels, whose licence nobody else is asked to take.
+# Under CI=true `dev` is `ci`: the same, torch (5.4 GB) and NVIDIA's wheels, whose licence nobody else
+# is asked to take.
 # Quick when nothing changed: a stamp holds the hash of pyproject.toml.
 set -eu
 

@@ -39,7 +39,7 @@ def second_bundle(folder: Path) -> Path:
     text = manifest.read_text()
     for old, new in (
         ('name = "demo"', 'name = "second"'),
-        ('version = "1.', 'version = "2.'),
+        ('version = "', 'version = "9.'),
         ("percentiles = [0.5, 99.7]", "percentiles = [2.0, 98.0]"),
     ):
         assert old in text
