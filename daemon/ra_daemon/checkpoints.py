@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -17,6 +18,7 @@ STEPS = ("receive", "admit", "claim", "decode", "gate", "score", "record", "comp
 VARIABLES = ("RA_DAEMON_CHECKPOINT_DIR", "RA_DAEMON_KILL_AT")
 
 _hits: Counter[str] = Counter()
+_guard = threading.Lock()  # decoders hit from several threads
 
 
 def hit(step: str) -> None:
@@ -24,9 +26,11 @@ def hit(step: str) -> None:
     folder = os.environ.get(VARIABLES[0])
     if folder is None:
         return
-    _hits[step] += 1
+    with _guard:
+        _hits[step] += 1
+        reached = _hits[step]
     wanted, _, count = os.environ.get(VARIABLES[1], "").partition(":")
-    fatal = step == wanted and _hits[step] == int(count or 1)
+    fatal = step == wanted and reached == int(count or 1)
     line = f"{step} {time.time():.6f} {os.getpid()}{' kill' if fatal else ''}\n"
     log = os.open(
         Path(folder) / f"{os.getpid()}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600

@@ -135,6 +135,12 @@ class Scoring(Section):
     workers: int = Field(default=1, ge=1, le=64, description="Scorer processes.")
     threads: int = Field(default=0, ge=0, description="Threads a scorer process; 0: all cores.")
     batch: int = Field(default=4, ge=1, le=64)
+    decode_threads: int = Field(
+        default=2, ge=0, le=16, description="Threads that decode ahead of the engine; 0: none."
+    )
+    decode_ahead: int = Field(
+        default=4, ge=1, le=64, description="Decoded images that wait for the engine, at most."
+    )
     lease_s: float = Field(default=60.0, gt=1)
     time_limit_s: float = Field(default=60.0, gt=0, description="Wall time for one image.")
     memory_limit_mb: int = Field(default=4096, ge=256)

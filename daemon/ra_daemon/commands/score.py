@@ -116,6 +116,7 @@ class Run:
                 continue
             header = headers[number]
             tasks.append(ScoreTask(job_id=number, path=str(path), header=header, route=self.route))
+        self.pipeline.offer(tasks)
         outcomes.update(self.pipeline.run(tasks))
         return [self._row(p, headers.get(n), outcomes[n]) for n, p in enumerate(paths)]
 

@@ -1,13 +1,19 @@
-"""The scorer process: decode, gate, score. It touches neither network nor database."""
+"""The scorer process: decode, gate, score. It touches neither network nor database.
+
+One thread takes batches from the pipe, so that the images of the next one are decoded while the
+main thread works on the present one.
+"""
 
 from __future__ import annotations
 
 import os
+import queue
 import resource
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 
 from ra_daemon import log
@@ -18,6 +24,7 @@ from ra_engine.errors import RaError
 
 _log = log.get(__name__)
 _HEADROOM_MB = 2048  # address space that native libraries reserve and never touch
+Batch = Sequence[ScoreTask]
 
 
 def main(connection: Connection, config: Config, pinned: str = "") -> None:
@@ -40,17 +47,34 @@ def main(connection: Connection, config: Config, pinned: str = "") -> None:
         connection.send(Unready(message=str(error), hint=error.hint))
         return
     connection.send(Ready(engine=pipeline.engine))
-    while True:
-        try:
-            tasks: Sequence[ScoreTask] = connection.recv()
-        except EOFError:
-            return
+    batches: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()  # the parent sends two at most
+    feeder = threading.Thread(
+        target=_feed, args=(connection, pipeline.offer, batches), name="feed", daemon=True
+    )
+    feeder.start()
+    while (tasks := batches.get()) is not None:
         try:
             for job_id, outcome in pipeline.run(tasks):
                 connection.send(Settled(job_id=job_id, outcome=outcome))
         except MemoryError:
             # What is left of the heap cannot be trusted; the parent sees a death and bisects.
             os._exit(70)
+
+
+def _feed(
+    connection: Connection,
+    offer: Callable[[Batch], None],
+    batches: queue.SimpleQueue[Batch | None],
+) -> None:
+    """Take batches as they come; None after the last, and when no more can be taken."""
+    try:
+        with suppress(EOFError, OSError):
+            while True:
+                tasks: Batch = connection.recv()
+                offer(tasks)
+                batches.put(tasks)
+    finally:
+        batches.put(None)
 
 
 def watch_parent() -> None:

@@ -24,7 +24,7 @@ Answer = list[Composed] | str
 """What was composed, or the code of why it cannot be."""
 
 _log = log.get(__name__)
-_NICE = 5  # images that wait for a score go before reports that wait to be written
+_NICE = 10  # images that wait for a score go before reports that wait to be written
 _held: tuple[Config, ObjectStore] | None = None
 
 

@@ -43,8 +43,9 @@ class Digester(Protocol):
 class Dispatcher:
     """Feeds one scorer process in batches and bisects a batch that brought it down.
 
-    While the process works on a batch, the one before it is recorded and the next one is claimed,
-    so that the process does not wait for the database.
+    While the process works on a batch, the one before it is recorded, the next one is claimed and
+    handed over, so that the process waits neither for the database nor for a decoder. What was in
+    hand when the process died is suspect: until it is cleared, one group at a time is handed over.
     """
 
     def __init__(
@@ -70,18 +71,20 @@ class Dispatcher:
         self._window = Window.parse(config.schedule.off_hours)
         self._held: dict[int, Claim] = {}
         self._groups: list[list[Claim]] = []  # claimed and to be worked; the last goes first
+        self._ahead: list[Claim] = []  # handed over behind the batch in hand
+        self._suspects: set[int] = set()  # jobs of which one may have brought the process down
         self._done: list[Verdict] = []  # worked and to be recorded
         self._guard = threading.Lock()
 
     def step(self) -> bool:
         """Work one batch; False when the queue has nothing for us."""
-        if not self._groups:
+        if not (self._ahead or self._groups):
             self._fetch()
-        if not self._groups:
+        if not (self._ahead or self._groups):
             self._record_done()
             return False
-        self._work(self._groups.pop())
-        if not self._groups:  # nothing follows that would hide the writing
+        self._work()
+        if not (self._ahead or self._groups):  # nothing follows that would hide the writing
             self._record_done()
         return True
 
@@ -101,7 +104,7 @@ class Dispatcher:
             _log.error("record.failed", error=type(error).__name__)
         with self._guard:
             held, self._held = list(self._held.values()), {}
-        self._groups = []
+        self._groups, self._ahead = [], []
         if held:
             self._queue.release(held)
         self._process.kill()
@@ -139,32 +142,50 @@ class Dispatcher:
             timedelta(hours=self._config.schedule.starvation_h),
         )
 
-    def _work(self, group: list[Claim]) -> None:
+    def _work(self) -> None:
         """Work one group; what is left of it when the process died is split in halves."""
+        handed = bool(self._ahead)
+        group = self._ahead or self._groups.pop()
+        self._ahead = []
         left = {c.job_id: c for c in group}
         tasks = [self._task(c) for c in group]
         fault: Exception | None = None
         worked: list[Verdict] = []
         try:
-            self._process.submit(tasks)
-            try:
-                self._record_done()
-                if not self._groups:
-                    self._fetch()
-            except Exception as error:  # noqa: BLE001 - first take what the process answers
-                fault = error
+            if not handed:
+                self._process.submit(tasks)
+            fault = self._meanwhile()  # raised after the process has answered
             for job_id, outcome in self._process.collect(tasks):
                 worked.append((left.pop(job_id), outcome))
         except ScorerCrashError as crash:
-            rest = list(left.values())
-            if len(rest) == 1:
-                worked.append((rest[0], _crashed(crash)))
-            elif rest:
-                middle = len(rest) // 2
-                self._groups += [rest[middle:], rest[:middle]]
+            worked += self._crash(list(left.values()), crash)
         self._done += worked
+        self._suspects.difference_update(claim.job_id for claim, _outcome in worked)
         if fault is not None:
             raise fault
+
+    def _meanwhile(self) -> Exception | None:
+        """While the process works: record the last batch, claim the next and hand it over."""
+        try:
+            self._record_done()
+            if not self._groups:
+                self._fetch()
+        except Exception as error:  # noqa: BLE001 - first take what the process answers
+            return error
+        following = self._groups[-1] if self._groups and not self._suspects else []
+        if following and self._process.ahead([self._task(c) for c in following]):
+            self._ahead = self._groups.pop()
+        return None
+
+    def _crash(self, rest: list[Claim], crash: ScorerCrashError) -> list[Verdict]:
+        """The verdict on an image that was alone in hand; else all in hand is worked apart."""
+        ahead, self._ahead = self._ahead, []
+        if len(rest) == 1 and not ahead:
+            return [(rest[0], _crashed(crash))]
+        middle = len(rest) // 2
+        self._groups += [group for group in (ahead, rest[middle:], rest[:middle]) if group]
+        self._suspects.update(c.job_id for c in (*ahead, *rest))
+        return []
 
     def _task(self, claim: Claim) -> ScoreTask:
         return ScoreTask(

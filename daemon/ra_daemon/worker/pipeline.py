@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from ra_daemon import checkpoints
 from ra_daemon.config import Config
 from ra_daemon.domain import Failed, Outcome, Refused
 from ra_daemon.engines import EngineState
 from ra_daemon.errors import DaemonError
-from ra_daemon.steps import decode, gate, score
+from ra_daemon.steps import gate, score
+from ra_daemon.worker.ahead import Ahead, Key
 from ra_daemon.worker.child import failed
 from ra_daemon.worker.messages import ScoreTask
 from ra_engine.types import Radiograph, ScoredImage
@@ -36,11 +36,16 @@ class Pipeline:
         self._config = config
         self._models = score.Models.load(config, pinned=pinned)
         self._shadow: score.Models | None = None
+        self._ahead = Ahead(config.scoring.decode_threads, config.scoring.decode_ahead)
 
     @property
     def engine(self) -> EngineState:
         """What runs the score graph."""
         return self._models.engine
+
+    def offer(self, tasks: Sequence[ScoreTask]) -> None:
+        """Begin to decode a batch that ``run`` will be given after those offered before."""
+        self._ahead.offer([_key(t) for t in tasks if self._is_decoded(t)])
 
     def run(self, tasks: Sequence[ScoreTask]) -> Iterator[tuple[int, Outcome]]:
         """Yield (job id, outcome) for every task, in any order."""
@@ -68,15 +73,13 @@ class Pipeline:
         """Decode and gate one image."""
         timings: dict[str, float] = {}
         try:
-            refused = gate.judge_header(task.header, task.route, self._rules)
+            refused = self._refused(task)
             if refused is not None:
                 checkpoints.hit("gate")
                 return refused
             self._progress("decode", "")
-            checkpoints.hit("decode")
-            started = time.perf_counter()
-            radiograph = decode.decode(Path(task.path))
-            timings["decode"] = time.perf_counter() - started
+            decoded = self._ahead.take(_key(task))
+            timings["decode"], radiograph = decoded.seconds, decoded.radiograph
             if isinstance(radiograph, Refused):
                 return radiograph
             self._progress("gate", "")
@@ -93,6 +96,15 @@ class Pipeline:
             if isinstance(gated, Refused)
             else _Eligible(task=task, gated=gated, timings=timings)
         )
+
+    def _is_decoded(self, task: ScoreTask) -> bool:
+        try:
+            return self._refused(task) is None
+        except Exception:  # noqa: BLE001 - told by ``run``, where it fails this image alone
+            return False
+
+    def _refused(self, task: ScoreTask) -> Refused | None:
+        return gate.judge_header(task.header, task.route, self._rules)
 
     def _gate(self, task: ScoreTask, radiograph: Radiograph) -> score.Gated | Refused:
         located = self._models.locate(radiograph)
@@ -127,6 +139,10 @@ class Pipeline:
         for one, outcome in zip(group, outcomes, strict=True):
             timings = {**one.timings, "score": seconds}
             yield one.task.job_id, replace(outcome, timings=timings)
+
+
+def _key(task: ScoreTask) -> Key:
+    return task.job_id, task.path
 
 
 def _blamed(error: Exception) -> Failed:

@@ -87,7 +87,7 @@ class ScorerProcess:
         _log.info("scorer.ready", index=self._index, pid=process.pid, engine=engine)
 
     def submit(self, tasks: Sequence[ScoreTask]) -> None:
-        """Hand over a batch; ``collect`` must follow before the next.
+        """Hand over a batch; ``collect`` must follow, batch by batch in the order of submission.
 
         Raises:
             ScorerCrashError: the process did not start, or died.
@@ -102,8 +102,21 @@ class ScorerProcess:
             raise self._crash("died") from error
         self._note(Progress(stage="receive"))
 
+    def ahead(self, tasks: Sequence[ScoreTask]) -> bool:
+        """Hand over the batch after the one in hand; False when the process takes no more.
+
+        It starts no process: the batch in hand must learn of the death of its own.
+        """
+        if self._connection is None or not self.alive:
+            return False
+        try:
+            self._connection.send(list(tasks))
+        except OSError:
+            return False
+        return True
+
     def collect(self, tasks: Sequence[ScoreTask]) -> Iterator[tuple[int, Outcome]]:
-        """Yield (job id, outcome) of the batch in hand as they come.
+        """Yield (job id, outcome) of the batch submitted first as they come.
 
         Raises:
             ScorerCrashError: the process died, hung or outgrew its memory; what was not yielded is

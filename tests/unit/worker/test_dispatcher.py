@@ -31,9 +31,18 @@ class Desk:
 
     engine = "double"
 
-    def __init__(self, jobs: int, *, poison: Sequence[int] = (), bad: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        jobs: int,
+        *,
+        poison: Sequence[int] = (),
+        fatal: Sequence[int] = (),
+        bad: Sequence[int] = (),
+    ) -> None:
         self.jobs = [claim(n) for n in range(1, jobs + 1)]
         self.poison, self.bad = set(poison), set(bad)
+        self.fatal = set(fatal)  # these kill the process as soon as they are handed over
+        self.in_hand: list[list[int]] = []
         self.diary: list[tuple[str, list[int]]] = []
         self.recorded: dict[int, Outcome] = {}
         self.released: list[int] = []
@@ -59,12 +68,24 @@ class Desk:
 
     def submit(self, tasks: Sequence[ScoreTask]) -> None:
         self.diary.append(("submit", [t.job_id for t in tasks]))
+        self.in_hand = [[t.job_id for t in tasks]]
+
+    def ahead(self, tasks: Sequence[ScoreTask]) -> bool:
+        self.diary.append(("ahead", [t.job_id for t in tasks]))
+        self.in_hand.append([t.job_id for t in tasks])
+        return True
 
     def collect(self, tasks: Sequence[ScoreTask]) -> Iterator[tuple[int, Outcome]]:
+        assert [t.job_id for t in tasks] == self.in_hand[0], "collected out of order"
         for task in tasks:
+            if self.fatal & {job for batch in self.in_hand for job in batch}:
+                self.in_hand = []
+                raise ScorerCrashError("The scorer process died at decode.")
             if task.job_id in self.poison:
+                self.in_hand = []
                 raise ScorerCrashError("The scorer process died at score.")
             yield task.job_id, ANSWER
+        self.in_hand.pop(0)
 
     def kill(self) -> None:
         self.diary.append(("kill", []))
@@ -95,8 +116,8 @@ def test_the_next_batch_is_claimed_and_the_last_recorded_while_the_process_works
     desk = Desk(4)
     drain(dispatcher(desk))
     assert desk.diary == [
-        ("claim", [1, 2]), ("submit", [1, 2]), ("claim", [3, 4]),
-        ("submit", [3, 4]), ("record", [1, 2]), ("record", [3, 4]),
+        ("claim", [1, 2]), ("submit", [1, 2]), ("claim", [3, 4]), ("ahead", [3, 4]),
+        ("record", [1, 2]), ("record", [3, 4]),
     ]  # fmt: skip
 
 
@@ -114,6 +135,25 @@ def test_only_the_image_that_kills_the_process_fails(poisoned: int) -> None:
     assert isinstance(desk.recorded.pop(poisoned), Failed)
     assert set(desk.recorded.values()) == {ANSWER}
     assert len(desk.recorded) == 5
+
+
+@pytest.mark.parametrize("batch", [1, 2, 4])
+@pytest.mark.parametrize("fatal", [[1], [3], [4], [6], [2, 5]])
+def test_an_image_that_kills_while_it_is_decoded_ahead_is_the_one_that_fails(
+    fatal: list[int], batch: int
+) -> None:
+    desk = Desk(6, fatal=fatal)
+    drain(dispatcher(desk, batch=batch))
+    assert sorted(desk.recorded) == [1, 2, 3, 4, 5, 6]
+    assert sorted(n for n, o in desk.recorded.items() if isinstance(o, Failed)) == fatal
+
+
+def test_nothing_is_handed_over_ahead_while_a_job_is_suspect() -> None:
+    desk = Desk(8, fatal=[3])
+    drain(dispatcher(desk, batch=2))
+    steps = [what for what, _jobs in desk.diary if what in ("submit", "ahead")]
+    # 1-2 with 3-4 ahead die; 1, 2, 3-4 (dies), 3 (fails), 4 go alone; then ahead again
+    assert steps == ["submit", "ahead", *["submit"] * 6, "ahead"]
 
 
 def test_a_verdict_that_cannot_be_recorded_harms_no_other() -> None:
