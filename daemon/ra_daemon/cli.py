@@ -7,7 +7,7 @@ import importlib
 import click
 
 from ra_daemon import __version__
-from ra_engine.errors import RaError
+from ra_daemon.faults import translated
 
 COMMANDS = {
     "demo": "Play the whole loop on generated radiographs, with a mini PACS.",
@@ -56,13 +56,16 @@ class Lazy(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run a command; an error of ours becomes message, hint and exit status."""
+        """Run a command; what a person can mend is told by message, hint and status."""
         try:
             return super().invoke(ctx)
-        except RaError as error:
-            click.echo(f"Error: {error}", err=True)
-            click.echo(f"Hint: {error.hint}", err=True)
-            ctx.exit(getattr(error, "exit_status", 1))
+        except Exception as error:
+            told = translated(error)
+            if told is None:
+                raise
+            click.echo(f"Error: {told}", err=True)
+            click.echo(f"Hint: {told.hint}", err=True)
+            ctx.exit(getattr(told, "exit_status", 1))
 
 
 @click.command(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})

@@ -6,6 +6,7 @@ RaError (ra_engine)
     ├── PeerError           exit status 4   a DICOM peer refused or did not answer
     ├── StoreError          exit status 5   the database or the object store cannot be used
     │   └── LeaseLostError                  the job was given to another worker meanwhile
+    ├── FileSystemError                     a file or folder cannot be read, made or written
     ├── UnreadableError                     a file is no DICOM image that we can decode
     ├── ComposeError                        a report or capture could not be written
     └── ScorerCrashError                    a scorer process died, hung or outgrew its memory
@@ -53,6 +54,13 @@ class LeaseLostError(StoreError):
 
     code = "job.lease_lost"
     hint = "Nothing to do: the other worker finishes the job. Raise scoring.lease_s if it recurs."
+
+
+class FileSystemError(DaemonError):
+    """A file or folder cannot be read, made or written."""
+
+    code = "file.failed"
+    hint = "Name a file that is there, or a folder that can be made and written."
 
 
 class UnreadableError(DaemonError):

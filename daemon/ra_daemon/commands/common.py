@@ -93,6 +93,7 @@ def database(config: Config) -> Iterator[sa.Engine]:
         StoreError: there is none yet, or its version is another.
     """
     from ra_daemon.errors import StoreError
+    from ra_daemon.faults import of_database
     from ra_daemon.store.engine import open_engine
     from ra_daemon.store.schema import check_version
 
@@ -107,8 +108,8 @@ def database(config: Config) -> Iterator[sa.Engine]:
     try:
         check_version(engine)
         yield engine
-    except sqlalchemy.exc.OperationalError as error:
-        raise StoreError("The database does not answer.") from error
+    except sqlalchemy.exc.DatabaseError as error:
+        raise of_database(error.orig or error) from error
     finally:
         engine.dispose()
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ra_daemon.commands.common import config_option, emit_json, emit_table, json_option, load, say
+
+if TYPE_CHECKING:
+    from ra_daemon.config import Config
 
 
 @click.group("config")
@@ -18,11 +22,47 @@ def command() -> None:
 @command.command("check")
 @config_option
 def check(config_path: Path | None) -> None:
-    """Name every fault with its key, line, allowed range and the nearest key."""
+    """Name every fault with its key, line, allowed range and the nearest key, and what is named
+    and not installed."""
     from ra_daemon import settings
+    from ra_daemon.errors import ConfigError
 
-    load(config_path)
+    faults = list(_absent(load(config_path)))
+    if faults:
+        listed = "".join(f"\n  {fault}" for fault in faults)
+        raise ConfigError(
+            f"{settings.locate(config_path)} names what is not there:{listed}",
+            hint="Correct the names, or install what they mean; ra-daemon doctor tells more.",
+        )
     say(f"{settings.locate(config_path)} is in order.")
+
+
+def _absent(config: Config) -> Iterator[str]:
+    """Values that are well written and mean nothing on this machine."""
+    from ra_daemon import plugins
+    from ra_daemon.engines import order_of
+    from ra_daemon.store.engine import address_of
+    from ra_engine.errors import RaError
+    from ra_engine.registry import BACKENDS, points
+
+    try:
+        address_of(config.database_url)
+    except RaError as error:
+        yield f"store.url: {error} {error.hint}"
+    scorers, _broken = plugins.scorers(config.scoring.plugins)
+    for route in config.route:
+        for name in sorted(set(route.scorers) - set(scorers)):
+            usable = ", ".join(sorted(scorers))
+            yield f"route {route.name!r}: there is no usable scorer {name!r}; there are {usable}"
+    known = {point.name for point in points(BACKENDS)}
+    for name in sorted({c.backend for c in order_of(config)} - known):
+        yield f"engine.backends: there is no backend {name!r}; there are {', '.join(sorted(known))}"
+    for key in ("bundle", "shadow", "locator"):
+        if name := getattr(config.scoring, key):
+            try:
+                plugins.bundle_path(name, config.root)
+            except RaError as error:
+                yield f"scoring.{key}: {error}"
 
 
 @command.command("show")

@@ -20,6 +20,7 @@ from ra_daemon.commands.common import (
 )
 from ra_daemon.commands.model_states import effective
 from ra_daemon.config import Config
+from ra_daemon.faults import translated
 
 
 @click.command("doctor")
@@ -62,7 +63,11 @@ def examine(config: Config, config_path: Path | None) -> Iterator[Check]:
         try:
             yield from check()
         except Exception as error:  # noqa: BLE001 - a broken check must not hide the others
-            remedy = str(getattr(error, "hint", "")) or "Read the message; report it if unclear."
+            told = translated(error)
             yield Check(
-                name=name, ok=False, found=f"{type(error).__name__}: {error}", remedy=remedy
-            )
+                name=name,
+                ok=False,
+                found=f"{type(error).__name__}: {error}" if told is None else str(told),
+                remedy="A fault of this program: report it with the log." if told is None
+                else told.hint,
+            )  # fmt: skip

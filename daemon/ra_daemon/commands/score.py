@@ -20,11 +20,19 @@ from ra_daemon.commands.common import (
     say,
 )
 from ra_daemon.errors import UnreadableError
-from ra_engine.errors import RaError
+from ra_daemon.faults import translated
 
 if TYPE_CHECKING:
     from ra_daemon.config import Config, Route
     from ra_daemon.domain import Failed, Header, Outcome, Scored
+
+NOTHING: dict[str, Any] = dict.fromkeys(
+    (
+        *("hands", "score", "low", "high", "level", "scale_max", "members", "severity"),
+        *("bundle", "bundle_version", "engine", "sr", "capture", "demonstration"),
+    )
+)
+"""The figures of a file without a verdict: the keys are always there."""
 
 
 @click.command("score")
@@ -129,14 +137,19 @@ class Run:
         }
         if isinstance(outcome, Refused):
             reason = {"code": outcome.reason.value, "text": outcome.text}
-            return {**row, "status": "refused", "reason": reason}
+            return {**row, "status": "refused", "reason": reason, **NOTHING}
         if not isinstance(outcome, Scored):
             return {**row, **_failure(outcome)}
         row |= {"status": "scored", "reason": None, **summary(outcome)}
         try:
             return {**row, **self._write(path, outcome)}
-        except RaError as error:
-            return {**row, "status": "error", "reason": _reason(error.code, str(error))}
+        except Exception as error:
+            told = translated(error)
+            if told is None:
+                raise
+            # One file that cannot be written does not hide the verdicts on the others.
+            row |= {"sr": None, "capture": None}
+            return {**row, "status": "error", "reason": _reason(told.code, f"{told} {told.hint}")}
 
     def _write(self, path: Path, scored: Scored) -> dict[str, Any]:
         """Compose and write both objects; their paths."""
@@ -205,7 +218,7 @@ def _absent(path: Path) -> Failed:
 
 
 def _failure(failed: Failed) -> dict[str, Any]:
-    return {"status": "error", "reason": _reason(failed.code, failed.message)}
+    return {"status": "error", "reason": _reason(failed.code, failed.message), **NOTHING}
 
 
 def _reason(code: str, text: str) -> dict[str, str]:
@@ -215,11 +228,11 @@ def _reason(code: str, text: str) -> dict[str, str]:
 def _line(row: dict[str, Any]) -> list[object]:
     if row["status"] != "scored":
         return [row["file"], row["status"], row["reason"]["text"], "", ""]
-    band = row["severity"]
+    band, score, low = row["severity"], row["score"], row["low"]
     return [
         row["file"],
         row["status"],
-        f"{row['score']:.1f} of {row['scale_max']:g}",
-        f"{row['low']:.1f} to {row['high']:.1f}",
+        "" if score is None else f"{score:.1f} of {row['scale_max']:g}",
+        "" if low is None else f"{low:.1f} to {row['high']:.1f}",
         "" if band is None else f"{band['band']} of {band['bands']}",
     ]

@@ -16,7 +16,7 @@ from ra_daemon import log
 from ra_daemon.config import Config, Peer, Tls
 from ra_daemon.dicom.tls import client_context
 from ra_daemon.domain import Delivered, Delivery, DeliveryOutcome, Parked, Postponed
-from ra_daemon.errors import PeerError
+from ra_daemon.errors import PeerError, UnreadableError
 
 _config.STORE_SEND_CHUNKED_DATASET = True  # the bytes as they lie in the file
 
@@ -86,8 +86,9 @@ def store_files(config: Config, peer: Peer, paths: Sequence[Path]) -> Iterator[t
 
     Raises:
         PeerError: no association.
+        UnreadableError: a file is no DICOM file; nothing was sent.
     """
-    items = [_item(p) for p in paths]
+    items = [_checked_item(p) for p in paths]
     association = associate(_with_contexts(config, items), peer, config.tls)
     try:
         for item in items:
@@ -189,6 +190,17 @@ def associate(
         error.retriable = False
         raise error
     raise PeerError(f"{where} cannot be reached.")
+
+
+def _checked_item(path: Path) -> SendItem:
+    """A file that a person named: it may be anything."""
+    try:
+        return _item(path)
+    except (InvalidDicomError, AttributeError) as error:
+        raise UnreadableError(
+            f"{path} is no DICOM file with its file meta and UIDs.",
+            hint="Name files that dcmdump can read.",
+        ) from error
 
 
 def _item(path: Path) -> SendItem:

@@ -27,7 +27,7 @@ def open_engine(url: str) -> sa.Engine:
     Raises:
         StoreError: the address cannot be used, or SQLite lies on a network file system.
     """
-    address = _address(url)
+    address = address_of(url)
     if address.get_backend_name() == "sqlite":
         return _open_sqlite(address)
     return sa.create_engine(address, pool_pre_ping=True, pool_size=10, max_overflow=20)
@@ -39,7 +39,7 @@ def read_only(url: str) -> sa.Engine:
     Raises:
         StoreError: the address cannot be used.
     """
-    address = _address(url)
+    address = address_of(url)
     if address.get_backend_name() == "sqlite":
         path = Path(address.database or "").absolute()
 
@@ -77,7 +77,12 @@ def insert_new(conn: sa.Connection, table: sa.Table, values: Mapping[str, Any]) 
     return found
 
 
-def _address(url: str) -> URL:
+def address_of(url: str) -> URL:
+    """The address as SQLAlchemy takes it.
+
+    Raises:
+        StoreError: it cannot be read, or names another database than the two.
+    """
     try:
         address = make_url(url)
     except sa.exc.ArgumentError as error:

@@ -20,6 +20,7 @@ from typing import IO, Any
 import sqlalchemy as sa
 
 from ra_daemon.errors import StoreError
+from ra_daemon.faults import of_database
 from ra_daemon.store.engine import read_only
 
 Columns = list[str]
@@ -64,8 +65,8 @@ def open_query(url: str, sql: str) -> Iterator[tuple[Columns, Iterator[tuple[Any
     try:
         with engine.connect() as conn, _rows(conn, statement) as found:
             yield found
-    except sa.exc.DBAPIError as error:
-        raise _refused(error.orig or error) from error
+    except sa.exc.DBAPIError as error:  # of the connection: statements go by the driver's cursor
+        raise of_database(error.orig or error) from error
     except Exception as error:
         if not _from_driver(error):
             raise
@@ -172,6 +173,8 @@ def _from_driver(error: BaseException) -> bool:
 
 def _refused(error: BaseException) -> StoreError:
     # The database's message names tables, columns and positions; it can quote the statement.
+    if type(error).__name__ == "DatabaseError":  # of SQLite: the file, not the statement
+        return of_database(error)
     return StoreError(
         f"The database refuses the query: {str(error).splitlines()[0]}",
         hint="Columns of the views are listed in the documentation, page Database.",

@@ -55,6 +55,53 @@ def test_a_scored_file_has_figures_report_and_heatmap(
         assert sum(row["severity"]["probabilities"]) == pytest.approx(1)  # type: ignore[index]
 
 
+FIELDS = frozenset(
+    (
+        *("file", "sop_instance_uid", "status", "reason", "hands", "score", "low", "high"),
+        *("members", "severity", "sr", "capture", "bundle", "bundle_version", "engine"),
+    )
+)
+"""What others build on, in every row whatever its status."""
+
+
+def test_every_row_has_every_field(config: Path, images: Path, tmp_path: Path) -> None:
+    text = tmp_path / "text.dcm"
+    text.write_text("no DICOM")
+    files = (min(images.glob("*.dcm")), text, tmp_path / "none.dcm")
+    _, rows = score(config, *files, "--out", tmp_path / "out")
+    assert [row["status"] for row in rows] == ["scored", "refused", "error"]
+    assert all(row.keys() >= FIELDS for row in rows)
+    assert len({frozenset(row) for row in rows}) == 1
+    first, *others = rows
+    assert all(first[name] is not None for name in FIELDS - {"reason"})
+    assert {*first["severity"]} == {"band", "bands", "edges", "probabilities"}  # type: ignore[misc]
+    for row in others:
+        assert {*row["reason"]} == {"code", "text"}  # type: ignore[misc]
+        assert all(row[name] is None for name in ("score", "severity", "sr", "capture", "bundle"))
+
+
+def test_a_report_that_cannot_be_written_hides_no_other(
+    config: Path, images: Path, tmp_path: Path
+) -> None:
+    files, out = sorted(images.glob("*.dcm")), tmp_path / "out"
+    (out / f"{files[0].stem}.sr.dcm").mkdir(parents=True)  # its name is taken by a folder
+    done, rows = score(config, *files, "--out", out)
+    assert done.exit_code == 1
+    assert [row["status"] for row in rows] == ["error", "scored"]
+    assert rows[0]["reason"]["code"] == "file.failed"  # type: ignore[index]
+    assert rows[0]["score"] is not None
+    assert rows[0]["sr"] is None
+
+
+def test_a_route_without_a_score_has_a_line_too(config: Path, images: Path, tmp_path: Path) -> None:
+    config.write_text(config.read_text() + '[[route]]\nname = "a"\nscorers = ["severity"]\n')
+    words = ["score", str(min(images.glob("*.dcm"))), "--config", str(config)]
+    words += ["--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines()[1].split("\t")[1:4] == ["scored", "", ""]
+
+
 def test_uids_are_fresh_every_time(config: Path, images: Path, tmp_path: Path) -> None:
     file = min(images.glob("*.dcm"))
     uids = set()

@@ -1,0 +1,155 @@
+"""What people get wrong: two lines and a remedy, never a traceback; the status says whose fault."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ra_daemon import faults
+from ra_daemon.cli import main
+from ra_daemon.errors import FileSystemError
+from tests.support.processes import free_port
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+def told(done: Result, status: int, *words: str) -> None:
+    """Two lines on standard error and this exit status."""
+    assert done.exit_code == status, done.output
+    assert isinstance(done.exception, SystemExit), done.exception
+    lines = done.stderr.splitlines()
+    assert lines[0].startswith("Error: ")
+    assert lines[-1].startswith("Hint: ")
+    for word in words:
+        assert word in done.stderr, done.stderr
+
+
+@pytest.fixture
+def no_folder(tmp_path: Path) -> Path:
+    """A folder that nobody can make: its parent is a file (root may write anywhere else)."""
+    (tmp_path / "file").write_text("")
+    return tmp_path / "file" / "folder"
+
+
+def configured(folder: Path, store: str) -> Path:
+    path = folder / "ra-daemon.toml"
+    path.write_text(f"[store]\n{store}\n[node]\nport = {free_port()}\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("init",),
+        ("score", __file__, "--out"),
+        ("demo", "--no-serve", "--out"),
+    ],
+)
+def test_a_folder_that_cannot_be_made(no_folder: Path, words: tuple[str, ...]) -> None:
+    told(run(*words, no_folder), 1, "Not a directory", str(no_folder))
+
+
+def test_a_backup_and_a_table_that_cannot_be_written(node: Path, no_folder: Path) -> None:
+    told(run("backup", no_folder, "--config", node), 1, "Not a directory")
+    words = ("query", "SELECT 1 AS n", "--parquet", no_folder / "x.parquet", "--config", node)
+    told(run(*words), 1, "Not a directory")
+
+
+def test_a_root_that_cannot_be_made(tmp_path: Path, no_folder: Path) -> None:
+    config = configured(tmp_path, f"root = {str(no_folder)!r}")
+    told(run("start", "--config", config), 1, "Not a directory", str(no_folder))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("start",),
+        ("db", "upgrade"),
+        ("db", "check"),
+        ("status",),
+        ("jobs", "list"),
+        ("query", "SELECT * FROM v1_jobs"),
+        ("cohort", "export", "--visits", "visits.csv", "--out", "out"),
+    ],
+)
+def test_a_server_that_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("visits.csv").write_text("subject,visit,accession_number\n1,BL,A1\n")
+    url = f"postgresql+psycopg://nobody@127.0.0.1:{free_port()}/none"
+    config = configured(tmp_path, f'root = "s"\nurl = "{url}"')
+    told(run(*words, "--config", config), 5, "does not answer", "store.url")
+
+
+@pytest.mark.parametrize(
+    "words", [("start",), ("status",), ("db", "check"), ("query", "SELECT * FROM v1_jobs")]
+)
+def test_a_damaged_sqlite_file(tmp_path: Path, words: tuple[str, ...]) -> None:
+    config = configured(tmp_path, 'root = "s"')
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "ra-daemon.db").write_bytes(bytes(range(256)) * 64)
+    told(run(*words, "--config", config), 5, "damaged", "ra-daemon restore")
+
+
+@pytest.mark.parametrize("what", ["server", "file"])
+def test_doctor_goes_on_without_a_database(tmp_path: Path, what: str) -> None:
+    url = f"postgresql+psycopg://nobody@127.0.0.1:{free_port()}/none" if what == "server" else ""
+    config = configured(tmp_path, f'root = "s"\nurl = "{url}"')
+    config.chmod(0o600)
+    if what == "file":
+        (tmp_path / "s").mkdir()
+        (tmp_path / "s" / "ra-daemon.db").write_bytes(bytes(range(256)) * 64)
+    checks = json.loads(run("doctor", "--config", config, "--json").stdout)["checks"]
+    found = {c["name"]: c for c in checks}
+    assert not found["database"]["ok"]
+    assert found["database"]["remedy"].startswith("Start its" if what == "server" else "Move it")
+    assert "\n" not in found["database"]["found"]
+    assert found["bundle"]["ok"]  # the other checks are made
+
+
+def test_what_is_no_dicom_is_not_sent(node: Path) -> None:
+    told(run("send", "main", __file__, "--config", node), 1, "no DICOM file", "dcmdump")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('[store]\nurl = "mysql://x/y"', "mysql is not supported"),
+        ('[store]\nurl = "no url"', "cannot be read"),
+        ('[[route]]\nname = "a"\nscorers = ["svhd"]', "no usable scorer 'svhd'"),
+        ('[engine]\nbackends = ["onnxrutime:int8"]', "no backend 'onnxrutime'"),
+        ('[scoring]\nbundle = "dmeo"', "No bundle 'dmeo'"),
+    ],
+)
+def test_config_check_names_what_is_not_there(tmp_path: Path, line: str, said: str) -> None:
+    path = tmp_path / "ra-daemon.toml"
+    path.write_text(line)
+    told(run("config", "check", "--config", path), 3, said)
+
+
+def test_a_full_disk_and_a_closed_folder_have_other_remedies() -> None:
+    full = faults.translated(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/x"))
+    closed = faults.translated(PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/x"))
+    assert isinstance(full, FileSystemError)
+    assert isinstance(closed, FileSystemError)
+    assert "Free space" in full.hint
+    assert "this user" in closed.hint
+
+
+def test_faults_of_the_program_keep_their_traceback() -> None:
+    assert faults.translated(KeyError("x")) is None
+    assert faults.translated(BrokenPipeError()) is None
+
+
+def test_a_driver_s_text_about_values_is_not_repeated() -> None:
+    made = faults.of_database(sqlite3.IntegrityError("duplicate ZQX"))
+    assert "ZQX" not in str(made)
