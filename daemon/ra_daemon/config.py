@@ -135,6 +135,12 @@ class Scoring(Section):
     workers: int = Field(default=1, ge=1, le=64, description="Scorer processes.")
     threads: int = Field(default=0, ge=0, description="Threads a scorer process; 0: all cores.")
     batch: int = Field(default=4, ge=1, le=64)
+    wait_ms: float = Field(
+        default=20.0,
+        ge=0,
+        le=1000,
+        description="An idle scorer waits so long for its batch to fill; a stat job never waits.",
+    )
     decode_threads: int = Field(
         default=2, ge=0, le=16, description="Threads that decode ahead of the engine; 0: none."
     )

@@ -116,6 +116,12 @@ class Node:
     def _add(self, name: str, step: Callable[[], bool], idle_s: float) -> None:
         self._loops.append(Loop(name, step, idle_s=idle_s))
 
+    def _wake(self, prefix: str) -> None:
+        """Tell those who take what was made that it is there; without it they look by and by."""
+        for loop in self._loops:
+            if loop.name.startswith(prefix):
+                loop.wake()
+
     def _add_scorer(self, index: int) -> None:
         dispatcher = Dispatcher(
             self._config,
@@ -155,6 +161,7 @@ class Node:
                 queue=self._queue,
                 digest_of=self._digest_of,
             )
+        self._wake("score-")
         for path, _admission in admissions:
             self._store.leave_inbox(path)
             admit.drop_sidecar(path)
@@ -197,6 +204,7 @@ class Node:
             entries,
             demonstration=self._demonstration,
         )
+        self._wake("compose")
         seconds = (time.perf_counter() - started) / len(entries)
         for entry, state in zip(entries, states, strict=True):
             claim, outcome = entry.claim, entry.outcome
@@ -233,6 +241,7 @@ class Node:
                 made[task.report_id] = answer
         if made:
             reports.finish_reports(self._engine, made, allowed)
+            self._wake("deliver-")
         for report_id, objects in made.items():
             steptimes.observe("compose", (time.perf_counter() - started) / len(made))
             _log.info("report.composed", report=report_id, objects=len(objects))

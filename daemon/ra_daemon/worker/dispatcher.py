@@ -14,6 +14,7 @@ from ra_daemon.domain import Claim, Failed, Lane, Outcome
 from ra_daemon.errors import ScorerCrashError
 from ra_daemon.store.queue import JobQueue
 from ra_daemon.windows import Window
+from ra_daemon.worker.bucket import Bucket
 from ra_daemon.worker.messages import ScoreTask
 from ra_daemon.worker.process import ScorerProcess
 from ra_daemon.worker.selection import Selection
@@ -69,6 +70,7 @@ class Dispatcher:
         self._digest_of = digest_of
         self._selection = selection
         self._window = Window.parse(config.schedule.off_hours)
+        self._bucket = Bucket(self._claim, config.scoring.batch, config.scoring.wait_ms / 1e3)
         self._held: dict[int, Claim] = {}
         self._groups: list[list[Claim]] = []  # claimed and to be worked; the last goes first
         self._ahead: list[Claim] = []  # handed over behind the batch in hand
@@ -79,7 +81,7 @@ class Dispatcher:
     def step(self) -> bool:
         """Work one batch; False when the queue has nothing for us."""
         if not (self._ahead or self._groups):
-            self._fetch()
+            self._fetch(self._bucket.fill())
         if not (self._ahead or self._groups):
             self._record_done()
             return False
@@ -109,9 +111,8 @@ class Dispatcher:
             self._queue.release(held)
         self._process.kill()
 
-    def _fetch(self) -> None:
-        """Claim the next batch and choose what of it is to be scored."""
-        claimed = self._claim()
+    def _fetch(self, claimed: Sequence[Claim]) -> None:
+        """Choose what of the claims is to be scored."""
         if not claimed:
             return
         claims = self._pinned(claimed)
@@ -128,7 +129,7 @@ class Dispatcher:
         self._done += twins
         self._groups = [group for group in (shadows, chosen) if group]
 
-    def _claim(self) -> list[Claim]:
+    def _claim(self, limit: int) -> list[Claim]:
         lanes = [Lane.STAT, Lane.NORMAL]
         if self._window.holds(datetime.now(UTC)):
             lanes.append(Lane.OFF_HOURS)
@@ -136,7 +137,7 @@ class Dispatcher:
         lanes.append(Lane.SHADOW)
         return self._queue.claim(
             self._owner,
-            scoring.batch,
+            limit,
             scoring.lease_s,
             lanes,
             timedelta(hours=self._config.schedule.starvation_h),
@@ -168,8 +169,8 @@ class Dispatcher:
         """While the process works: record the last batch, claim the next and hand it over."""
         try:
             self._record_done()
-            if not self._groups:
-                self._fetch()
+            if not self._groups:  # behind a batch in hand nothing is gained by waiting
+                self._fetch(self._bucket.take())
         except Exception as error:  # noqa: BLE001 - first take what the process answers
             return error
         following = self._groups[-1] if self._groups and not self._suspects else []

@@ -83,10 +83,9 @@ def test_no_more_than_the_window_is_decoded_before_it_is_taken(
 ) -> None:
     ahead = Ahead(threads, window)
     ahead.offer(keys(range(20)))
-    for taken in range(16):
-        assert eventually(lambda taken=taken: len(decoder.begun) == taken + window)
+    for taken in range(20):
+        assert eventually(lambda taken=taken: len(decoder.begun) == min(20, taken + window))
         assert number_of(ahead, (taken, str(taken))) == taken
-    assert sorted(decoder.begun)[:16] == list(range(16))
 
 
 def test_two_threads_decode_at_once(decoder: Decoder) -> None:
@@ -103,6 +102,7 @@ def test_a_second_batch_is_decoded_while_the_first_is_not_taken(decoder: Decoder
     ahead.offer(keys(range(2)))
     ahead.offer(keys(range(2, 4)))
     assert eventually(lambda: len(decoder.begun) == 4)
+    assert [number_of(ahead, k) for k in keys(range(4))] == list(range(4))
 
 
 @pytest.mark.parametrize("fault", [UnreadableError("cut short"), MemoryError()])
