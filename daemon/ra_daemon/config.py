@@ -141,6 +141,10 @@ class Scoring(Section):
         le=1000,
         description="An idle scorer waits so long for its batch to fill; a stat job never waits.",
     )
+    decoder: Literal["imagecodecs", "nvimgcodec"] = Field(
+        default="imagecodecs",
+        description="nvimgcodec: lossless JPEG 2000 on the GPU of [engine] device, where it can.",
+    )
     decode_threads: int = Field(
         default=2, ge=0, le=16, description="Threads that decode ahead of the engine; 0: none."
     )

@@ -70,6 +70,13 @@ class UnreadableError(DaemonError):
     hint = "Open the file with dcmdump; ask the sender to send it again uncompressed."
 
 
+class DecoderError(DaemonError):
+    """An optional decoder cannot be used; imagecodecs decodes instead."""
+
+    code = "decoder.passed_over"
+    hint = 'Run ra-daemon doctor, or set [scoring] decoder = "imagecodecs".'
+
+
 class ComposeError(DaemonError):
     """A report or a capture could not be composed."""
 

@@ -204,6 +204,27 @@ def engine(config: Config) -> Iterator[Check]:
                      remedy="It was started with another engine: restart the node.")  # fmt: skip
 
 
+def decoder(config: Config) -> Iterator[Check]:
+    """The decoder that goes first, and what stands behind it."""
+    from importlib.util import find_spec
+
+    from ra_daemon.dicom import nvimgcodec
+    from ra_daemon.errors import DecoderError
+
+    behind = "imagecodecs, pydicom" + (" with GDCM" if find_spec("gdcm") else "")
+    if config.scoring.decoder == "imagecodecs":
+        yield _check("decoder", ok=True, found=behind, remedy="")
+        return
+    try:
+        nvimgcodec.load(int(config.engine.device.partition(":")[2]))
+    except DecoderError as error:
+        found = f"passed over: {error} {behind} decode."
+        yield Check(name="decoder", ok=False, found=found, remedy=error.hint)
+        return
+    yield _check("decoder", ok=True, found=f"nvimgcodec ({nvimgcodec.STANDING}), {behind}",
+                 remedy="")  # fmt: skip
+
+
 def plugins_state(config: Config) -> Iterator[Check]:
     """Scorers: usable, broken, and those that a route names."""
     from ra_daemon import plugins

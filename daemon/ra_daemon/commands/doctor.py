@@ -54,6 +54,7 @@ def examine(config: Config, config_path: Path | None) -> Iterator[Check]:
         ("clock", lambda: checks.clock(config)),
         ("bundles", lambda: checks.bundles(config)),
         ("engine", lambda: checks.engine(config)),
+        ("decoder", lambda: checks.decoder(config)),
         ("plugins", lambda: checks.plugins_state(config)),
         ("fonts", checks.fonts),
         ("tls", lambda: checks.tls(config)),

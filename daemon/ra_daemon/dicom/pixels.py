@@ -1,4 +1,5 @@
-"""Stored values of every transfer syntax: imagecodecs first, pydicom's decoders behind it."""
+"""Stored values of every transfer syntax: imagecodecs first, pydicom's decoders (with GDCM,
+where it is installed) behind it."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.encaps import generate_frames
 
+from ra_daemon.dicom.nvimgcodec import FrameDecoder
 from ra_daemon.errors import UnreadableError
 
 _CODECS = {
@@ -31,8 +33,11 @@ _PADDING = b"\0\xff"
 """What encoders in the field append to make the length even: PS3.5 says 00, some write FF."""
 
 
-def stored_values(ds: Dataset) -> NDArray[Any]:
+def stored_values(ds: Dataset, first: FrameDecoder | None = None) -> NDArray[Any]:
     """(rows, columns) of the first frame, as stored (sign and bits honoured).
+
+    Args:
+        first: a decoder that is asked before imagecodecs.
 
     Raises:
         UnreadableError: no pixel data, or no decoder.
@@ -45,7 +50,8 @@ def stored_values(ds: Dataset) -> NDArray[Any]:
         return _shaped(ds, _by_pydicom(ds))
     frame = _whole_frame(ds)
     try:
-        return _shaped(ds, _fast(ds, codec, frame))
+        values = first(str(syntax), frame) if first is not None else None
+        return _shaped(ds, _fast(ds, codec, frame) if values is None else _signed(ds, values))
     except Exception:  # noqa: BLE001 - the slower decoders get their chance
         return _shaped(ds, _by_pydicom(ds))
 

@@ -17,6 +17,7 @@ from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
+from ra_daemon.dicom.nvimgcodec import FrameDecoder
 from ra_daemon.dicom.sides import side_of
 from ra_daemon.domain import Header, Reason, Refused
 from ra_daemon.errors import UnreadableError
@@ -116,8 +117,11 @@ def read_header(path: Path) -> Header:
     )
 
 
-def decode(path: Path) -> Radiograph | Refused:
+def decode(path: Path, first: FrameDecoder | None = None) -> Radiograph | Refused:
     """Decode one file to grey values after modality LUT and non-linear VOI LUT.
+
+    Args:
+        first: a decoder that is asked before imagecodecs.
 
     Raises:
         UnreadableError: no decoder reads it.
@@ -128,7 +132,7 @@ def decode(path: Path) -> Radiograph | Refused:
         return Refused(reason=Reason.UNSUPPORTED_PHOTOMETRY, detail=f"{photometric or 'none'}.")
     if _number(ds, "NumberOfFrames") > 1:
         return Refused(reason=Reason.UNSUPPORTED_SOP_CLASS, detail="More than one frame.")
-    stored = _pixels(ds)
+    stored = _pixels(ds, first)
     mask = _padding(ds, stored)
     values = _modality(ds, stored)
     values, window = _presentation(ds, values)
@@ -272,12 +276,12 @@ def _age(ds: Dataset) -> float | None:
     return (days[0] - days[1]).days / 365.25
 
 
-def _pixels(ds: Dataset) -> NDArray[Any]:
+def _pixels(ds: Dataset, first: FrameDecoder | None) -> NDArray[Any]:
     """Stored values, (rows, columns), signed or unsigned."""
     from ra_daemon.dicom.pixels import stored_values
 
     try:
-        array = stored_values(ds)
+        array = stored_values(ds, first)
     except UnreadableError:
         raise
     except Exception as error:

@@ -5,14 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from ra_daemon.dicom import read
+from ra_daemon.dicom.nvimgcodec import FrameDecoder
 from ra_daemon.domain import Refused
 from ra_engine.types import Radiograph
 
 
-def decode(path: Path) -> Radiograph | Refused:
+def decode(path: Path, first: FrameDecoder | None = None) -> Radiograph | Refused:
     """Decode one file.
+
+    Args:
+        first: a decoder that is asked before imagecodecs.
 
     Raises:
         UnreadableError: no decoder could read it.
     """
-    return read.decode(path)
+    return read.decode(path, first)

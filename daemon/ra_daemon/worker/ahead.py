@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ra_daemon import checkpoints
+from ra_daemon.dicom.nvimgcodec import FrameDecoder
 from ra_daemon.domain import Refused
 from ra_daemon.steps import decode
 from ra_engine.types import Radiograph
@@ -37,11 +38,13 @@ class Ahead:
     Args:
         threads: that decode; 0 decodes in the thread that takes.
         window: images that are being decoded or wait to be taken, at most.
+        first: a decoder that is asked before imagecodecs.
     """
 
-    def __init__(self, threads: int, window: int) -> None:
+    def __init__(self, threads: int, window: int, first: FrameDecoder | None = None) -> None:
         self._pool = ThreadPoolExecutor(threads, "decode") if threads else None
         self._window = window
+        self._first = first
         self._waiting: deque[Key] = deque()
         self._begun: dict[Key, Future[Decoded]] = {}
         self._guard = threading.Lock()
@@ -65,7 +68,7 @@ class Ahead:
             if begun is None and key in self._waiting:
                 self._waiting.remove(key)
         if begun is None:
-            return _decode(key)
+            return _decode(key, self._first)
         try:
             return begun.result()
         finally:
@@ -77,11 +80,11 @@ class Ahead:
     def _fill(self, pool: ThreadPoolExecutor) -> None:
         while self._waiting and len(self._begun) < self._window:
             key = self._waiting.popleft()
-            self._begun[key] = pool.submit(_decode, key)
+            self._begun[key] = pool.submit(_decode, key, self._first)
 
 
-def _decode(key: Key) -> Decoded:
+def _decode(key: Key, first: FrameDecoder | None) -> Decoded:
     checkpoints.hit("decode")
     started = time.perf_counter()
-    radiograph = decode.decode(Path(key[1]))
+    radiograph = decode.decode(Path(key[1]), first)
     return Decoded(radiograph=radiograph, seconds=time.perf_counter() - started)

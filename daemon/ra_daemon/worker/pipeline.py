@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from ra_daemon import checkpoints
 from ra_daemon.config import Config
+from ra_daemon.dicom import nvimgcodec
 from ra_daemon.domain import Failed, Outcome, Refused
 from ra_daemon.engines import EngineState
 from ra_daemon.errors import DaemonError
@@ -36,7 +37,9 @@ class Pipeline:
         self._config = config
         self._models = score.Models.load(config, pinned=pinned)
         self._shadow: score.Models | None = None
-        self._ahead = Ahead(config.scoring.decode_threads, config.scoring.decode_ahead)
+        scoring = config.scoring
+        first = nvimgcodec.chosen(scoring.decoder, config.engine.device)
+        self._ahead = Ahead(scoring.decode_threads, scoring.decode_ahead, first)
 
     @property
     def engine(self) -> EngineState:

@@ -44,7 +44,7 @@ class Decoder:
         self.gate.set()
         self.faults = faults or {}
 
-    def __call__(self, path: Path) -> Radiograph | Refused:
+    def __call__(self, path: Path, _first: object) -> Radiograph | Refused:
         number = int(path.name)
         self.begun.append(number)
         self.threads.add(threading.get_ident())
