@@ -30,6 +30,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "\x1b[" not in done.stdout
+    (out.parent / "told.txt").write_text(done.stdout)
     return out
 
 
@@ -41,6 +42,18 @@ def test_all_are_accounted_for(demo: Path) -> None:
     assert told["scored"] + told["refused"] == told["sent"]
     assert told["objects"] == 2 * told["scored"]
     assert told["refusals"]["unreadable"] == 1
+    assert told["seconds"] > 0
+    assert 0.8 < told["pcc"] <= 1
+
+
+def test_the_scorer_was_killed_and_replaced(demo: Path) -> None:
+    told = (demo.parent / "told.txt").read_text()
+    killed = re.search(r"kill -9 (\d+): the scorer dies with (\d+) images in hand", told)
+    assert killed is not None, told
+    assert int(killed[2]) > 0
+    after = re.search(r"another scorer, process (\d+)", told)
+    assert after is not None
+    assert after[1] != killed[1]
 
 
 def test_objects_lie_in_the_studies_of_their_images(demo: Path) -> None:

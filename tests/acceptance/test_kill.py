@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
@@ -133,7 +134,22 @@ def kill_round(site: Path, checkpoints: Path, at: str) -> bool:
             wait_until(lambda: node.process.poll() is not None, ROUND_LIMIT_S, every=0.05)
         except AssertionError:
             return False
+        # Before the helper's own kill: the point itself took the whole tree.
+        wait_until(lambda: survivors(site) == [], 10, every=0.05)
     return True
+
+
+def survivors(site: Path) -> list[int]:
+    """Processes that were started for this node, by the variable of the kill point, and live."""
+    left = []
+    for process in psutil.process_iter(["status"]):
+        try:
+            inherited = process.environ().get("RA_DAEMON_CHECKPOINT_DIR", "")
+        except psutil.Error:
+            continue
+        if Path(inherited) == site.parent / "checkpoints" and process.info["status"] != "zombie":
+            left.append(process.pid)
+    return left
 
 
 def drain(node: RunningNode, site: Path, sender: Sender, total: int) -> None:

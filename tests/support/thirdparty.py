@@ -1,10 +1,15 @@
-"""Installs the distributions of ``tests/thirdparty`` as pip would, into a folder of the test."""
+"""Installs the distributions of ``tests/thirdparty`` with pip, into a folder of the test."""
 
 from __future__ import annotations
 
-import shutil
-import tomllib
+import importlib
+import importlib.util
+import os
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 from tests.support.paths import REPOSITORY
 
@@ -12,21 +17,17 @@ from tests.support.paths import REPOSITORY
 def install(name: str, target: Path) -> Path:
     """Install distribution folder ``name`` into ``target``, which belongs on ``sys.path``.
 
-    Writes the module and the ``dist-info`` that its ``pyproject.toml`` calls for; no build backend
-    and no network are needed. A child process sees it with ``target`` in ``PYTHONPATH``.
+    pip builds it with the backend that its ``pyproject.toml`` names; no network is needed. A child
+    process sees it with ``target`` in ``PYTHONPATH``.
     """
+    if importlib.util.find_spec("hatchling") is None:
+        message = "hatchling is not installed: make dev"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message, pytrace=False)
+        pytest.skip(message)
     source = REPOSITORY / "tests" / "thirdparty" / name
-    project = tomllib.loads((source / "pyproject.toml").read_text())["project"]
-    target.mkdir(parents=True, exist_ok=True)
-    shutil.copy(source / f"{name}.py", target)
-    info = target / f"{name}-{project['version']}.dist-info"
-    info.mkdir()
-    head = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
-    (info / "METADATA").write_text(head)
-    lines = [
-        line
-        for group, points in project["entry-points"].items()
-        for line in (f"[{group}]", *(f"{k} = {v}" for k, v in points.items()))
-    ]
-    (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
+    words = ["install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    words += ["--disable-pip-version-check", "--target", str(target), str(source)]
+    subprocess.run([sys.executable, "-m", "pip", *words], check=True, timeout=120)
+    importlib.invalidate_caches()  # this process may have looked into the folder before
     return target

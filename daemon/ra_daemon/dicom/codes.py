@@ -47,6 +47,11 @@ def dcm(value: str, meaning: str) -> CodedConcept:
     return CodedConcept(value, "DCM", meaning)
 
 
+def unit(ucum: str) -> CodedConcept:
+    """A unit by its UCUM code; a score (``{score}``) counts and has none."""
+    return NO_UNITS if ucum in ("", "1", "{score}") else CodedConcept(ucum, "UCUM", ucum[:64])
+
+
 HAND = sct("85562004", "Hand")
 LEFT = sct("7771000", "Left")
 RIGHT = sct("24028007", "Right")

@@ -167,22 +167,26 @@ class _Groups:
     ) -> MeasurementsAndQualitativeEvaluations:
         concept = CodedConcept(*value.code)
         member = value.kind == "svdh_member"
+        # Another plugin's value is no SvdH score: nothing that is true of the score is said of it.
+        ours = value.kind.startswith("svdh_")
+        stacked, unit = ours and not member, codes.unit(value.units)
         numbers = [
             self._number(
-                concept, value.value, None if member else codes.MEAN,
-                None if member else codes.own("RA0201"),
+                concept, value.value, codes.MEAN if stacked else None,
+                codes.own("RA0201") if stacked else None, unit=unit,
             )
         ]  # fmt: skip
         if value.interval is not None:
             for code, limit in (("RA0211", value.interval.low), ("RA0212", value.interval.high)):
-                numbers.append(self._number(codes.own(code), limit, codes.own(code)))
+                numbers.append(self._number(codes.own(code), limit, codes.own(code), unit=unit))
         if value.spread is not None:
-            numbers.append(self._number(codes.own("RA0213"), value.spread, codes.own("RA0213")))
+            spread = codes.own("RA0213")
+            numbers.append(self._number(spread, value.spread, spread, unit=unit))
         said: list[QualitativeEvaluation] = []
-        if not member:
+        if stacked:
             said.append(_statement("RA-S1", ZERO_STATEMENT))
-            if value.model.demonstration:
-                said.append(_statement("RA-S2", "Demonstration model, not for clinical use"))
+        if not member and value.model.demonstration:
+            said.append(_statement("RA-S2", "Demonstration model, not for clinical use"))
         said += [
             QualitativeEvaluation(
                 codes.own("RA0301"),
@@ -199,9 +203,9 @@ class _Groups:
         if value.model.demonstration:
             parameters.append(DEMONSTRATION)
         algorithm = f"{value.model.bundle}/{value.label}" if member else value.model.bundle
+        finding = codes.own("RA0401") if ours else concept
         return self._group(
-            name, codes.own("RA0401"), value.side, algorithm, value.model.version,
-            numbers, said, parameters,
+            name, finding, value.side, algorithm, value.model.version, numbers, said, parameters,
         )  # fmt: skip
 
     def _band(self, band: Category) -> MeasurementsAndQualitativeEvaluations:
@@ -226,14 +230,14 @@ class _Groups:
 
     def _number(
         self, name: CodedConcept, value: float, derivation: CodedConcept | None = None,
-        method: CodedConcept | None = None,
+        method: CodedConcept | None = None, unit: CodedConcept = codes.NO_UNITS,
     ) -> Measurement:  # fmt: skip
         """A NUM; the method stands on it, never on its group (a known fault of the library)."""
         source = self._sources[0]
         return Measurement(
             name=name,
             value=round(value, 4),
-            unit=codes.NO_UNITS,
+            unit=unit,
             derivation=derivation,
             method=method,
             referenced_images=[

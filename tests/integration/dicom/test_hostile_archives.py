@@ -44,7 +44,7 @@ def capture(path: Path, uid: str, size: int = 2**10) -> Path:
     return path
 
 
-def delivery(path: Path, uid: str, number: int = 1) -> Delivery:
+def delivery(path: Path, uid: str, number: int = 1, *, was_sending: bool = False) -> Delivery:
     return Delivery(
         delivery_id=number,
         object_path=path,
@@ -54,7 +54,7 @@ def delivery(path: Path, uid: str, number: int = 1) -> Delivery:
         destination="archive",
         attempt=1,
         demonstration=False,
-        was_sending=False,
+        was_sending=was_sending,
     )
 
 
@@ -88,3 +88,28 @@ def test_an_object_that_is_gone_is_parked_alone(tmp_path: Path) -> None:
     assert isinstance(told[2], Delivered)
     assert isinstance(told[3], Parked)
     assert "gone" not in told[1].cause
+
+
+def test_after_a_crash_in_mid_send_the_archive_is_asked_first(tmp_path: Path) -> None:
+    with sink_pacs(tmp_path / "pacs") as sink:
+        config, peer = site(sink.port, sink.ae_title)
+        paths = {uid: capture(tmp_path / f"{uid}.dcm", uid) for uid in ("1.2.1", "1.2.2")}
+        first = delivery(paths["1.2.1"], "1.2.1")
+        assert [o for _, o in deliver.deliver(config, peer, [first])] == [Delivered(status=0)]
+        again = [delivery(p, uid, n, was_sending=True) for n, (uid, p) in enumerate(paths.items())]
+        told = [outcome for _, outcome in deliver.deliver(config, peer, again)]
+        # What it holds is not sent twice; what it lacks is sent.
+        assert told == [Delivered(status=0, already_there=True), Delivered(status=0)]
+        assert [k.sop_instance for k in sink.kept] == ["1.2.1", "1.2.2"]
+
+
+def test_an_archive_that_cannot_be_asked_gets_the_same_bytes_again(tmp_path: Path) -> None:
+    with sink_pacs(tmp_path / "pacs") as sink:
+        config, peer = site(sink.port, sink.ae_title)
+        peer = peer.model_copy(update={"query": False})
+        item = delivery(capture(tmp_path / "a.dcm", "1.2.1"), "1.2.1", was_sending=True)
+        for _ in range(2):
+            (outcome,) = [o for _, o in deliver.deliver(config, peer, [item])]
+            assert outcome == Delivered(status=0)
+        assert len(sink.kept) == 2
+        assert {uid: len(v) for uid, v in sink.versions().items()} == {"1.2.1": 1}

@@ -10,9 +10,38 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
+from pydicom.dataset import FileMetaDataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    HTJ2K,
+    JPEG2000,
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
 from pynetdicom import AE
-from pynetdicom.sop_class import Verification
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    ComputedRadiographyImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    DigitalXRayImageStorageForProcessing,
+    MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+    MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+    SecondaryCaptureImageStorage,
+    Verification,
+)
 
 from ra_daemon.config import Config, Node, Peer, Store
 from ra_daemon.dicom.inbox import read_origin
@@ -115,3 +144,57 @@ def test_many_associations_at_once(config: Config, tmp_path: Path) -> None:
         thread.join(60)
     assert answers == [0] * 16
     assert len(ObjectStore(config.root).inbox_files()) == 16
+
+
+def anything(sop_class: str, syntax: str, uid: str) -> Dataset:
+    """An object that nobody could decode: receiving must not look into it."""
+    ds = Dataset()
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = UID(syntax)
+    ds.SOPClassUID, ds.SOPInstanceUID = sop_class, uid
+    ds.StudyInstanceUID = "1.3"
+    if UID(syntax).is_compressed:
+        ds.PixelData = encapsulate([uid.encode().ljust(64, b"\xab")])
+    else:
+        ds.PixelData = uid.encode().ljust(64, b"\xab")
+    ds["PixelData"].VR = "OB"
+    return ds
+
+
+SENT = (
+    ComputedRadiographyImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    DigitalXRayImageStorageForProcessing,
+    SecondaryCaptureImageStorage,
+    MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+    MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+)
+SYNTAXES = (
+    *(ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian),
+    *(DeflatedExplicitVRLittleEndian, RLELossless, JPEGBaseline8Bit, JPEGExtended12Bit),
+    *(JPEGLossless, JPEGLosslessSV1, JPEGLSLossless, JPEGLSNearLossless, JPEG2000Lossless),
+    *(JPEG2000, HTJ2KLossless, HTJ2K, HTJ2KLosslessRPCL),
+)
+
+
+@pytest.mark.parametrize("sop_class", SENT, ids=lambda uid: UID(uid).keyword)
+def test_every_class_is_taken_in_every_syntax(config: Config, sop_class: str) -> None:
+    ae = AE("PACS")
+    for syntax in SYNTAXES:
+        ae.add_requested_context(sop_class, syntax)
+    association = ae.associate("127.0.0.1", config.node.port, ae_title=AE_TITLE)
+    assert association.is_established
+    taken = {str(c.transfer_syntax[0]) for c in association.accepted_contexts}
+    assert taken == {str(s) for s in SYNTAXES}
+    sent = {f"1.2.{n}": syntax for n, syntax in enumerate(SYNTAXES, 1)}
+    answers = {
+        uid: association.send_c_store(anything(sop_class, syntax, uid)).Status
+        for uid, syntax in sent.items()
+    }
+    association.release()
+    assert answers == dict.fromkeys(sent, 0x0000)
+    kept = [dcmread(p) for p in ObjectStore(config.root).inbox_files()]
+    assert {str(d.SOPInstanceUID): d.file_meta.TransferSyntaxUID for d in kept} == sent
+    assert {str(d.SOPClassUID) for d in kept} == {str(sop_class)}
+    # The content as it was sent, not transcoded, not cut.
+    assert all(str(d.SOPInstanceUID).encode() in d.PixelData for d in kept)

@@ -3,56 +3,65 @@
 from __future__ import annotations
 
 import tomllib
-import urllib.error
 import urllib.request
 from pathlib import Path
 
+import pydicom
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from tests.support.processes import RunningNode, run_node, wait_until
-from tests.support.site import phantoms, send, settled, sink_pacs, write_site
+from tests.support.site import column, phantoms, send, settled, sink_pacs, write_site
 
 pytestmark = pytest.mark.xdist_group("node")
 
-PEOPLE = (
-    "PatientName",
-    "ReferringPhysicianName",
-    "PerformingPhysicianName",
-    "OperatorsName",
-    "NameOfPhysiciansReadingStudy",
-    "RequestingPhysician",
+OTHERS = (
+    *("ReferringPhysicianName", "PerformingPhysicianName", "OperatorsName"),
+    *("NameOfPhysiciansReadingStudy", "RequestingPhysician", "ConsultingPhysicianName"),
+    *("AccessionNumber", "InstitutionName", "InstitutionAddress", "StationName"),
+    *("StudyDescription", "SeriesDescription", "ImageComments", "ProtocolName", "StudyID"),
+    *("AdmissionID", "CurrentPatientLocation", "PatientState", "VisitComments"),
+    *("RequestedProcedureDescription", "ReasonForStudy", "RequestAttributesSequence"),
 )
-TEXTS = (
-    "PatientID",
-    "OtherPatientNames",
-    "PatientComments",
-    "AdditionalPatientHistory",
-    "PatientAddress",
-    "PatientTelephoneNumbers",
-    "AccessionNumber",
-    "InstitutionName",
-    "InstitutionAddress",
-    "StationName",
-    "StudyDescription",
-    "SeriesDescription",
-    "ImageComments",
-    "ProtocolName",
-    "StudyID",
-)
+"""Beside the group of the patient: who, where, and free text that may hold a name."""
+
+WORDS = {
+    "PN": "{}^ZQXGIVEN",
+    "LO": "{}",
+    "SH": "{}",
+    "LT": "{}",
+    "ST": "{}",
+    "UT": "{}",
+    "UC": "{}",
+}
 BIRTH = "19480517"
+
+
+def patient_fields() -> list[str]:
+    """Every element of group 0010 in the dictionary that takes text, and ``OTHERS``."""
+    group = [
+        pydicom.datadict.keyword_for_tag(tag)
+        for tag, entry in pydicom.datadict.DicomDictionary.items()
+        if tag >> 16 == 0x0010 and entry[0] in WORDS
+    ]
+    return [*sorted(filter(None, group)), *OTHERS]
 
 
 def marked(dataset: Dataset, number: int) -> Dataset:
     """A copy with a marker in every field that may tell who the patient is."""
-    for keyword in (*PEOPLE, *TEXTS):
-        value = f"ZQX{number}{keyword}"[:16]
-        setattr(dataset, keyword, f"{value}^ZQXGIVEN" if keyword in PEOPLE else value)
+    for keyword in patient_fields():
+        vr = pydicom.datadict.dictionary_VR(keyword)
+        if vr in WORDS:
+            value = WORDS[vr].format(f"ZQX{number}{keyword}"[:16])
+            setattr(dataset, keyword, [value] if keyword.startswith("Other") else value)
     dataset.PatientBirthDate = BIRTH
     request = Dataset()
     request.RequestedProcedureDescription = "ZQXREQUEST"
     dataset.RequestAttributesSequence = [request]
+    other = Dataset()
+    other.PatientID = "ZQXOTHERID"
+    dataset.OtherPatientIDsSequence = [other]
     return dataset
 
 
@@ -70,14 +79,14 @@ def malformed(dataset: Dataset) -> Dataset:
     return dataset
 
 
-def metrics(node: RunningNode) -> str:
-    """What /metrics says; "" when the node has no pages."""
+def served(node: RunningNode) -> dict[str, str]:
+    """What the node tells by HTTP, by path."""
     web = tomllib.loads(node.config.read_text())["web"]
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{web['port']}/metrics", timeout=10) as page:
-            return str(page.read().decode())
-    except urllib.error.URLError:
-        return ""
+    pages = {}
+    for path in ("metrics", "healthz", "readyz", ""):
+        with urllib.request.urlopen(f"http://127.0.0.1:{web['port']}/{path}", timeout=10) as page:
+            pages[path] = str(page.read().decode())
+    return pages
 
 
 @pytest.mark.parametrize("down", [False, True], ids=["pacs-up", "pacs-down"])
@@ -97,10 +106,16 @@ def test_no_patient_data_leaves_by_logs_or_metrics(tmp_path: Path, *, down: bool
                 wait_until(lambda: "settled" if _verdicts(site) == len(images) else "", 90)
             else:
                 wait_until(lambda: settled(site, len(images)), 90)
-            page = metrics(node)
+            pages = served(node)
             node.stop()
-            text = node.text() + page
+            text = node.text() + "".join(pages.values())
+    # The run is a full one: some are scored, one is refused, all are counted.
     assert "instance.received" in text
+    assert "ra_jobs" in pages["metrics"]
+    assert len(column(site, "SELECT DISTINCT sop_instance_uid FROM v1_results")) >= 2
+    assert column(site, "SELECT reason_code FROM v1_refusals") == ["unreadable"]
+    names = column(site, "SELECT DISTINCT patient_id FROM v1_instances")
+    assert [n for n in names if "ZQX" in n], "the markers did arrive"
     found = [line for line in text.splitlines() if "ZQX" in line or BIRTH in line]
     assert found == []
     for image in images:
@@ -108,8 +123,6 @@ def test_no_patient_data_leaves_by_logs_or_metrics(tmp_path: Path, *, down: bool
 
 
 def _verdicts(site: Path) -> int:
-    from tests.support.site import column
-
     query = "SELECT sop_instance_uid FROM v1_results UNION SELECT sop_instance_uid FROM v1_refusals"
     failed = column(site, "SELECT sop_instance_uid FROM v1_jobs WHERE state = 'failed'")
     return len(set(column(site, query)) | set(failed))

@@ -31,6 +31,12 @@ OPEN = "SELECT count(*) FROM v1_deliveries WHERE state IN ('pending', 'sending')
 DUE = "SELECT count(*) FROM report WHERE state = 'due'"
 
 
+def scorers(log: Path) -> set[str]:
+    """Processes that scored, by the lines that they wrote at that step."""
+    lines = [line.split() for path in log.glob("*.log") for line in path.read_text().splitlines()]
+    return {words[2] for words in lines if words[0] == "score"}
+
+
 @pytest.mark.timeout(300)
 def test_two_scorers_do_each_job_once(tmp_path: Path) -> None:
     files = phantoms(tmp_path / "in", 12, 61, size=320)
@@ -45,7 +51,9 @@ def test_two_scorers_do_each_job_once(tmp_path: Path) -> None:
         def done() -> bool:
             return number(VERDICTS) == len(files) and number(OPEN) == 0 and number(DUE) == 0
 
-        with run_node(site) as node:
+        log = tmp_path / "checkpoints"
+        log.mkdir()
+        with run_node(site, env={"RA_DAEMON_CHECKPOINT_DIR": str(log)}) as node:
             assert set(send(node.port, files).values()) == {0x0000}
             wait_until(done, 120, every=0.3)
             assert node.process.poll() is None
@@ -54,6 +62,7 @@ def test_two_scorers_do_each_job_once(tmp_path: Path) -> None:
             totals = Counter(conn.execute(sa.text(query)).scalars())
         engine.dispose()
         assert totals == Counter(uids(files))
+        assert len(scorers(log)) == 2, "only one process scored: nothing was shown"
         for classes in (REPORTS, {CAPTURE}):
             made = Counter(uid for ds in sink.datasets(classes) for uid in sources(ds))
             assert made == Counter(uids(files))
