@@ -106,7 +106,7 @@ class Run:
 
     def score(self, paths: Sequence[Path]) -> list[dict[str, Any]]:
         """One row a file, in order."""
-        from ra_daemon.dicom.read import read_header
+        from ra_daemon.dicom.read import identify, read_header
         from ra_daemon.domain import Reason, Refused
         from ra_daemon.worker.messages import ScoreTask
 
@@ -121,6 +121,8 @@ class Run:
                 headers[number] = read_header(path)
             except UnreadableError as error:
                 outcomes[number] = Refused(reason=Reason.UNREADABLE, detail=str(error))
+                if (known := identify(path)) is not None:
+                    headers[number] = known
                 continue
             header = headers[number]
             tasks.append(ScoreTask(job_id=number, path=str(path), header=header, route=self.route))

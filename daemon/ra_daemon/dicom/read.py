@@ -73,13 +73,29 @@ def read_header(path: Path) -> Header:
         UnreadableError: no DICOM object, cut short, or without its identifiers.
     """
     ds = _dataset(path, pixels=False, only=_HEADER)
+    header = _header(ds)
+    if _cut_short(path, ds):
+        raise UnreadableError("The pixel data is shorter than its length says.")
+    return header
+
+
+def identify(path: Path) -> Header | None:
+    """The header of a file that ``read_header`` refused, where it has one: who and what it is.
+
+    A refusal that names no patient and no study is one that nobody finds.
+    """
+    try:
+        return _header(_dataset(path, pixels=False, only=_HEADER))
+    except UnreadableError:
+        return None
+
+
+def _header(ds: Dataset) -> Header:
     ids = [_text(ds, k) for k in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID")]
     if not all(ids):
         raise UnreadableError("The object lacks SOP class, SOP instance or study UID.")
     if any(len(i) > _MAX_UID for i in ids):
         raise UnreadableError("An identifier is longer than 64 characters.")
-    if _cut_short(path, ds):
-        raise UnreadableError("The pixel data is shorter than its length says.")
     return Header(
         sop_class_uid=ids[0],
         sop_instance_uid=ids[1],

@@ -39,6 +39,7 @@ def digest_file(path: Path, store: ObjectStore) -> Admission:
         header = read.read_header(path)
     except UnreadableError as error:
         refused = Refused(reason=Reason.UNREADABLE, detail=str(error))
+        header = read.identify(path) if parsable else None
     except OSError:
         raise  # the disk's fault, not the file's: it stays in the inbox
     except Exception as error:  # noqa: BLE001 - one file must not stop the admission of all others

@@ -12,7 +12,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from tests.support.processes import RunningNode, run_node, wait_until
-from tests.support.site import column, phantoms, send, settled, sink_pacs, write_site
+from tests.support.site import column, phantoms, rows, send, settled, sink_pacs, write_site
 
 pytestmark = pytest.mark.xdist_group("node")
 
@@ -113,7 +113,9 @@ def test_no_patient_data_leaves_by_logs_or_metrics(tmp_path: Path, *, down: bool
     assert "instance.received" in text
     assert "ra_jobs" in pages["metrics"]
     assert len(column(site, "SELECT DISTINCT sop_instance_uid FROM v1_results")) >= 2
-    assert column(site, "SELECT reason_code FROM v1_refusals") == ["unreadable"]
+    refused = rows(site, "SELECT * FROM v1_refusals")
+    assert [r["reason_code"] for r in refused] == ["unreadable"]
+    assert refused[0]["sop_instance_uid"] == images[1].SOPInstanceUID
     names = column(site, "SELECT DISTINCT patient_id FROM v1_instances")
     assert [n for n in names if "ZQX" in n], "the markers did arrive"
     found = [line for line in text.splitlines() if "ZQX" in line or BIRTH in line]

@@ -120,6 +120,12 @@ def test_a_refusal_is_no_failure_and_an_absent_file_is(
     assert done.exit_code == 0
     assert row["status"] == "refused"
     assert row["reason"]["code"] == "unreadable"  # type: ignore[index]
+    cut = tmp_path / "cut.dcm"
+    cut.write_bytes(min(images.glob("PHANTOM*_1.dcm")).read_bytes()[:-5000])
+    done, (row,) = score(config, cut)
+    assert done.exit_code == 0
+    assert row["status"] == "refused"
+    assert row["sop_instance_uid"], "its header can be read"
     done, (row,) = score(config, tmp_path / "none.dcm")
     assert done.exit_code == 1
     assert row["status"] == "error"
