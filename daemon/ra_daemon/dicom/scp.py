@@ -192,7 +192,11 @@ class Receiver:
         calling = str(event.assoc.requestor.primitive.calling_ae_title).strip()
         address = str(event.assoc.requestor.address)
         services = permitted(self._config, calling, address)
-        if not services:
+        called = str(event.assoc.requestor.primitive.called_ae_title).strip()
+        if called != self._config.node.ae_title.strip():
+            # permanent, service user, called AE title not recognised
+            self._reject(event.assoc, "wrong_called_title", (0x01, 0x01, 0x07), calling)
+        elif not services:
             # permanent, service user, calling AE title not recognised
             self._reject(event.assoc, "unknown_peer", (0x01, 0x01, 0x03), calling)
         elif not self._admit(event.assoc):

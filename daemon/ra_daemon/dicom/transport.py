@@ -22,6 +22,8 @@ MAX_RECEIVED_PDU = 1 << 20
 """Bytes after the PDU's header. We offer less; 1 MiB bears with peers that round up."""
 
 _ABORT = bytes((0x07, 0, 0, 0, 0, 4, 0, 0, 2, 6))  # A-ABORT: provider, invalid PDU parameter value
+_PDU_TYPES = range(0x01, 0x08)  # PS3.8 9.3.1
+_TLS_HANDSHAKE = 0x16  # RFC 8446 5.1
 _log = log.get(__name__)
 
 
@@ -30,6 +32,8 @@ class PatientSocket(AssociationSocket):  # type: ignore[misc]
 
     negotiation_s = 5.0
     idle_s = 60.0
+    _heard = False  # whether the peer said anything yet
+    _told = False  # one connection is refused for one reason
 
     def recv(self, nr_bytes: int) -> bytearray:
         """Read so many bytes, or what came before the peer closed.
@@ -59,11 +63,22 @@ class PatientSocket(AssociationSocket):  # type: ignore[misc]
                 got += count
         link.settimeout(self.idle_s)  # sends, too, end some day
         del buffer[got:]
+        if not self._heard and buffer and buffer[0] not in _PDU_TYPES:
+            # pynetdicom aborts and tells nobody: TLS on a plain port, a browser, a scan.
+            told = "tls_on_plain_port" if buffer[0] == _TLS_HANDSHAKE else "not_dicom"
+            self._refused(told)
+        self._heard = True
         return buffer
 
-    def _give_up(self, link: socket.socket, reason: str) -> None:
+    def _refused(self, reason: str) -> None:
+        if self._told:
+            return
+        self._told = True
         refuse: Callable[[str, str], None] = self.assoc._server.refuse  # noqa: SLF001 - ours
         refuse(reason, str(self.assoc.requestor.address))
+
+    def _give_up(self, link: socket.socket, reason: str) -> None:
+        self._refused(reason)
         with contextlib.suppress(OSError):
             link.settimeout(1.0)
             link.sendall(_ABORT)

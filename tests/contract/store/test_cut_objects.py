@@ -1,4 +1,4 @@
-"""An object whose pixels were cut: refused under its own name, and the whole one scored after it."""
+"""An object whose pixels were cut: refused under its own name; the whole one is new work."""
 
 from __future__ import annotations
 

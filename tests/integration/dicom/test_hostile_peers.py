@@ -16,11 +16,13 @@ from types import SimpleNamespace
 import pytest
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian
+from pynetdicom import AE
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     DigitalXRayImageStorageForPresentation as Dx,
 )
+from pynetdicom.sop_class import Verification
 
 from ra_daemon.config import Config
 from ra_daemon.dicom.scp import OUT_OF_RESOURCES, Receiver
@@ -183,6 +185,33 @@ def test_one_association_too_many_is_rejected_for_now(tmp_path: Path) -> None:
         wait_until(lambda: echo(config), 10)
         for association in held[1:]:
             association.release()
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "not_dicom"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "tls_on_plain_port"),
+        (bytes(4096), "not_dicom"),
+    ],
+    ids=["browser", "tls", "noughts"],
+)
+def test_what_is_no_dicom_is_counted_by_its_kind(
+    config: Config, pid: int, said: bytes, reason: str
+) -> None:
+    link = raw(config)
+    link.sendall(said)
+    assert read_pdu(link)[0] in (ABORT, 0)
+    wait_until(lambda: refused(config) == {reason: 1}, 5)
+    assert echo(config)
+
+
+def test_a_wrong_called_title_is_counted(config: Config, pid: int) -> None:
+    ae = AE("PACS")
+    ae.add_requested_context(Verification)
+    association = ae.associate("127.0.0.1", config.node.port, ae_title="SOMEBODY")
+    assert association.is_rejected
+    wait_until(lambda: refused(config) == {"wrong_called_title": 1}, 5)
 
 
 def test_strangers_are_counted(config: Config, pid: int) -> None:
