@@ -19,6 +19,7 @@ def hold(root: Path, parts: frozenset[str], *, shared: bool) -> list[IO[str]]:
 
     Raises:
         StoreError: another node has the lock.
+        OSError: the folder cannot be written.
     """
     run_dir = root / "run"
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -35,6 +36,8 @@ def hold(root: Path, parts: frozenset[str], *, shared: bool) -> list[IO[str]]:
     except OSError as error:
         for file in held:
             file.close()
+        if not isinstance(error, BlockingIOError):  # no folder to write: nobody else's doing
+            raise
         raise StoreError(
             "Another node runs on this store.",
             hint="Run ra-daemon status; give each node a [store] root of its own, or share one "

@@ -30,3 +30,9 @@ def test_nodes_share_a_store_but_not_its_inbox(tmp_path: Path) -> None:
             single.hold(tmp_path, frozenset({part, "score"}), shared=True)
     assert (tmp_path / "run" / "ra-daemon.pid").read_text() == pid
     assert len(held) == 2
+
+
+def test_a_folder_that_cannot_be_written_is_no_other_node(tmp_path: Path) -> None:
+    (tmp_path / "run" / "lock").mkdir(parents=True)
+    with pytest.raises(IsADirectoryError):
+        single.hold(tmp_path, ALL, shared=False)
