@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
+from ra_daemon.config import Config
 from ra_daemon.domain import Composed, Delivered, Parked, Postponed
 from ra_daemon.errors import StoreError
+from ra_daemon.steps.deliver import retry_delay_s
 from ra_daemon.store import findings, reports, results
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.outbox import Outbox
@@ -176,6 +178,30 @@ def test_a_postponed_delivery_comes_back_when_its_time_has_come(
     assert outbox.claim_due(9) == []
     now[0] += timedelta(seconds=30)
     assert [d.attempt for d in outbox.claim_due(9)] == [2, 2]
+
+
+def test_a_peer_that_is_down_for_a_day_gets_everything_then(
+    engine: sa.Engine, queue: JobQueue, objects: ObjectStore
+) -> None:
+    composed(engine, queue, objects)
+    config = Config()
+    now = [datetime.now(UTC) + timedelta(seconds=5)]
+    end = now[0] + timedelta(days=1)
+    outbox = Outbox(engine, clock=lambda _conn: now[0])
+    waits: list[float] = []
+    while now[0] < end:
+        due = outbox.claim_due(9)
+        assert len(due) == 2, "nothing was given up"
+        waits.append(retry_delay_s(config, due[0].attempt))
+        for item in due:
+            assert outbox.settle(item, Postponed(cause="cannot be reached"), waits[-1])
+        now[0] += timedelta(seconds=waits[-1])
+    assert waits == sorted(waits)
+    assert waits[-1] == config.delivery.max_retry_s  # it is asked often enough to the end
+    last = outbox.claim_due(9)
+    assert {d.sop_instance_uid for d in last} == {"2.25.1", "2.25.2"}
+    assert all(outbox.settle(d, Delivered(status=0)) for d in last)
+    assert (outbox.counts()["sent"], outbox.claim_due(9)) == (2, [])
 
 
 def test_a_crash_in_mid_send_is_told(
