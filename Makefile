@@ -44,9 +44,10 @@ docs: dev ## the documentation as HTML under docs/_build/html; warnings are erro
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-bench: dev peers ## speed and memory of this machine, written to docs/benchmarks.md and -engines.md
+bench: dev peers ## speed and memory of this machine, written to docs/benchmarks*.md
 	$(BIN)/python -m tests.perf.bench
 	$(BIN)/python -m tests.perf.engines --out docs/benchmarks-engines.md
+	$(BIN)/python -m tests.perf.networks
 
 nightly: dev peers ## the long versions: hundreds of kills, larger cohorts
 	$(BIN)/python -m pytest -m nightly --timeout 7200 $(PYTEST_ARGS)

@@ -22,5 +22,6 @@ def cpu_ms(height: int, repeats: int = 12) -> float:
 
 
 if __name__ == "__main__":
+    print("| rows | ms |\n|---|---|")
     for rows in SIZES:
-        print(f"{rows:5d} rows: {cpu_ms(rows):6.1f} ms")
+        print(f"| {rows} | {cpu_ms(rows):.1f} |")

@@ -33,7 +33,7 @@ class Loop:
         self._thread.start()
 
     def wake(self) -> None:
-        """End the present pause."""
+        """End the present pause of an idle loop; one after a failure runs its time."""
         self._wake.set()
 
     def stop(self) -> None:
@@ -71,7 +71,9 @@ class Loop:
                     pause_s=pause,
                 )
             self.beats += 1
-            if pause:
+            if failures:
+                self._stop.wait(pause)
+            elif pause:
                 self._wake.wait(pause)
                 self._wake.clear()
 
