@@ -19,6 +19,7 @@ class Reason(StrEnum):
     WRONG_VIEW = "wrong_view"
     CROPPED = "cropped"
     TOO_MANY_HANDS = "too_many_hands"
+    HANDS_NOT_SCORED = "hands_not_scored"
     OPEN_PHYSES = "open_physes"
     UNDER_AGE = "under_age"
     CAST = "cast"
@@ -42,6 +43,7 @@ REASON_TEXT: Mapping[Reason, str] = {
     Reason.WRONG_VIEW: "Not a postero-anterior or antero-posterior view.",
     Reason.CROPPED: "Part of the hand lies outside the image.",
     Reason.TOO_MANY_HANDS: "More than two hands on one image.",
+    Reason.HANDS_NOT_SCORED: "The model does not score images with this number of hands.",
     Reason.OPEN_PHYSES: "Open growth plates: the score is defined for adults.",
     Reason.UNDER_AGE: "Patient younger than 18 years at the study.",
     Reason.CAST: "A cast or splint covers the hand.",

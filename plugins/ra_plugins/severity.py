@@ -32,11 +32,19 @@ class SeverityScorer:
             if not rows:
                 found.append([])
                 continue
-            logits = output.arrays["class_logits"][rows].astype(float)
-            total = float(np.clip(output.arrays["score"][rows].astype(float), 0, scale).sum())
             both = len(rows) == 2
             edges = table.edges_both if both else table.edges_hand
-            above = above_both(total, logits.sum(0), table) if both else _sigmoid(logits[0])
+            if not edges:  # a model of whole images that knows no such image
+                found.append([])
+                continue
+            logits = output.arrays["class_logits"][rows].astype(float)
+            scores = output.arrays["score"][rows].astype(float)
+            if output.manifest["unit"] == "image":
+                total = float(np.clip(scores[0], 0, scale * len(rows)))
+                above = _sigmoid(logits[0])
+            else:
+                total = float(np.clip(scores, 0, scale).sum())
+                above = above_both(total, logits.sum(0), table) if both else _sigmoid(logits[0])
             probabilities = bands_of(above)
             index = bisect_left(edges, round(total)) + 1
             found.append(

@@ -39,10 +39,37 @@ class SvdhScorer:
         for i, image in enumerate(batch.images):
             rows = [r for r, (j, _) in enumerate(batch.rows) if j == i]
             sides = [v.side for v in image.views]
-            scores = np.clip(output.arrays["score"][rows].astype(float), 0, table.scale_max)
-            members = np.clip(output.arrays["members"][rows].astype(float), 0, table.scale_max)
-            found.append(_image(scores, members, sides, table, output.model))
+            whole = output.manifest["unit"] == "image"
+            scale = table.scale_max * (len(rows) if whole else 1)
+            scores = np.clip(output.arrays["score"][rows].astype(float), 0, scale)
+            members = np.clip(output.arrays["members"][rows].astype(float), 0, scale)
+            if whole:
+                found.append(_whole_image(scores, members, sides, table, output.model))
+            else:
+                found.append(_image(scores, members, sides, table, output.model))
         return found
+
+
+def _whole_image(
+    scores: NDArray[np.float64],
+    members: NDArray[np.float64],
+    sides: Sequence[Side],
+    table: Score,
+    model: ModelRef,
+) -> list[Finding]:
+    """One score of an image with one hand or two; nothing where the model knows no such image."""
+    hands = len(sides)
+    limits_of = {1: table.hand, 2: table.both}.get(hands)
+    if limits_of is None:
+        return []
+    value, scale = float(scores[0]), table.scale_max * hands
+    limits = interval(limits_of, value, scale)
+    first = (
+        _total(value, members[0], scale, limits, model)
+        if hands == 2
+        else _hand(value, members[0], scale, limits, model, 0, sides[0])
+    )
+    return [first, *_members(members[0], sides, scale, table, model)]
 
 
 def _image(
@@ -58,24 +85,31 @@ def _image(
     findings: list[Finding] = []
     scale = table.scale_max * len(scores)
     whole = float(scores.sum())
-    if both:
+    if both and table.both is not None:
         limits = interval(table.both, whole, scale)
         findings.append(_total(whole, members.sum(0), scale, limits, model))
     # Sides that tags and pixels dispute get no score of their own: the total stands alone.
-    if not (both and Side.UNKNOWN in sides):
+    if table.hand is not None and not (both and Side.UNKNOWN in sides):
         for view, side in enumerate(sides):
             value = float(scores[view])
             limits = interval(table.hand, value, table.scale_max)
             findings.append(_hand(value, members[view], table.scale_max, limits, model, view, side))
-    for name, value in zip(table.members, members.sum(0), strict=True):
-        findings.append(
-            Measurement(
-                kind="svdh_member", label=name, value=float(value), units=_UNIT, code=MEMBER,
-                model=model, view=None if both else 0,
-                side=Side.UNKNOWN if both else sides[0], scale_max=scale,
-            )
-        )  # fmt: skip
+    findings.extend(_members(members.sum(0), sides, scale, table, model))
     return findings
+
+
+def _members(
+    values: NDArray[np.float64], sides: Sequence[Side], scale: float, table: Score, model: ModelRef
+) -> list[Finding]:
+    both = len(sides) == 2
+    return [
+        Measurement(
+            kind="svdh_member", label=name, value=float(value), units=_UNIT, code=MEMBER,
+            model=model, view=None if both else 0,
+            side=Side.UNKNOWN if both else sides[0], scale_max=scale,
+        )
+        for name, value in zip(table.members, values, strict=True)
+    ]  # fmt: skip
 
 
 def _total(

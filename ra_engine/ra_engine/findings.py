@@ -60,6 +60,8 @@ def _wrong_category(c: Category) -> str:
 
 
 def _wrong_heatmap(h: Heatmap) -> str:
+    if (h.view is None) != (h.to_image is not None):
+        return "gave a heatmap that lies neither on a view nor, with to_image, on the image"
     if h.cam.ndim != 2 or h.cam.dtype != np.float32 or not np.isfinite(h.cam).all():
         return "gave a heatmap that is no finite (h, w) float32 array"
     return ""

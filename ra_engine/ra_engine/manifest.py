@@ -85,33 +85,38 @@ class IntervalTable(Section):
 
 
 class Score(Section):
-    """The score of one hand, and its calibration for one hand and for the sum of two."""
+    """The score, and its calibration for images of one hand and of two.
+
+    ``scale_max`` is that of one hand. A bundle of unit "hand" has both tables, ``both`` for the
+    sum of two hands; one of unit "image" has those of the images that it was made for.
+    """
 
     scale_max: float = 140.0
     members: tuple[str, ...]
     rubric: str
-    hand: IntervalTable
-    both: IntervalTable
+    hand: IntervalTable | None = None
+    both: IntervalTable | None = None
 
 
 class Severity(Section):
     """Damage bands: edges are upper limits; the first band is zero when the first edge is 0.
 
-    For two hands: logit P(total band > k) = a[k] log1p(total) + b[k] (sum of the hands'
-    cumulative logits k) + c[k], made to fall with k.
+    For two hands, from a bundle of unit "hand": logit P(total band > k) = a[k] log1p(total) +
+    b[k] (sum of the hands' cumulative logits k) + c[k], made to fall with k. A bundle of unit
+    "image" has edges only, of the images that it was made for: its logits are the image's.
     """
 
-    edges_hand: tuple[float, ...]
-    edges_both: tuple[float, ...]
-    a: tuple[float, ...]
-    b: tuple[float, ...]
-    c: tuple[float, ...]
+    edges_hand: tuple[float, ...] = ()
+    edges_both: tuple[float, ...] = ()
+    a: tuple[float, ...] = ()
+    b: tuple[float, ...] = ()
+    c: tuple[float, ...] = ()
     reference: str
 
     @model_validator(mode="after")
     def _one_length(self) -> Severity:
         lists = (self.edges_hand, self.edges_both, self.a, self.b, self.c)
-        if len({len(values) for values in lists}) != 1:
+        if len({len(values) for values in lists if values}) > 1:
             raise ValueError("edges_hand, edges_both, a, b and c must be of one length")
         for edges in (self.edges_hand, self.edges_both):
             if any(low >= high for low, high in pairwise(edges)):
@@ -173,3 +178,33 @@ class Manifest(Section):
             if absent.get(role, False):
                 raise ValueError(f"role {role!r} needs its table")
         return self
+
+    @model_validator(mode="after")
+    def _tables_fit_the_unit(self) -> Manifest:
+        if (self.preprocessing.kind == "letterbox") != (self.unit == "image"):
+            raise ValueError("unit 'image' is prepared as 'letterbox', unit 'hand' as 'hand_view'")
+        if self.score is not None and not self.hands:
+            raise ValueError(
+                "score: calibration tables 'hand' and 'both', or with unit 'image' one"
+            )
+        if self.severity is not None and self.score is not None:
+            self._severity_fits(self.severity)
+        return self
+
+    def _severity_fits(self, table: Severity) -> None:
+        if self.unit == "hand":
+            if not all((table.edges_hand, table.edges_both, table.a, table.b, table.c)):
+                raise ValueError("severity: edges_hand, edges_both, a, b and c with unit 'hand'")
+            return
+        edges = {1: table.edges_hand, 2: table.edges_both}
+        if any(not edges[n] for n in self.hands):
+            raise ValueError("severity: edges of every kind of image that has a calibration table")
+
+    @property
+    def hands(self) -> frozenset[int]:
+        """Number of hands that an image may show; both numbers where no score is given."""
+        if self.score is None:
+            return frozenset({1, 2})
+        tables = {1: self.score.hand, 2: self.score.both}
+        known = frozenset(n for n, table in tables.items() if table is not None)
+        return known if self.unit == "image" or len(known) == 2 else frozenset()

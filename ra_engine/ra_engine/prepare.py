@@ -98,13 +98,24 @@ def prepare_image(
     radiograph: Radiograph, spec: Preprocessing
 ) -> tuple[NDArray[np.float32], Affine]:
     """(1, rows, columns) float32 of the whole image, padded, and unit -> image pixel affine."""
+    scale, c, f = _padding(radiograph, spec)
+    tensor = _prepare(radiograph, _centred((scale, 0.0, c, 0.0, scale, f)), spec, None)
+    return tensor, whole_image(radiograph, spec)
+
+
+def whole_image(radiograph: Radiograph, spec: Preprocessing) -> Affine:
+    """Unit square of the padded image -> pixels of the image, as ``prepare_image`` lays it."""
+    scale, c, f = _padding(radiograph, spec)
+    return scale * spec.columns, 0.0, c, 0.0, scale * spec.rows, f
+
+
+def _padding(radiograph: Radiograph, spec: Preprocessing) -> tuple[float, float, float]:
+    """Image pixels a target pixel, and where the target begins in the image (x, y)."""
     rows, columns = radiograph.pixels.shape
     scale = max(rows / spec.rows, columns / spec.columns)
     c = (columns - spec.columns * scale) / 2 - 0.5
     f = (rows - spec.rows * scale) / 2 - 0.5
-    to_image: Affine = (scale, 0.0, c, 0.0, scale, f)
-    tensor = _prepare(radiograph, _centred(to_image), spec, None)
-    return tensor, (scale * spec.columns, 0.0, c, 0.0, scale * spec.rows, f)
+    return scale, c, f
 
 
 def _centred(edge: Affine) -> Affine:

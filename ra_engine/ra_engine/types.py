@@ -181,13 +181,14 @@ class Category:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heatmap:
-    """Model attention of one hand view, in score units, signed.
+    """Model attention of one hand view, or of the whole image (``view`` None), in score units.
 
     Attributes:
-        cam: (h, w) float32 over the view's unit square.
+        cam: (h, w) float32, signed, over the unit square of the view or of ``to_image``.
         threshold: below it there is "no evidence" to show.
         full_scale: the value that the fixed colour scale shows as its end.
         score_kind: ``Measurement.kind`` of the score that the same graph gave.
+        to_image: of a whole image: unit square -> image pixels, as in ``HandView``.
     """
 
     cam: NDArray[np.float32]
@@ -195,8 +196,9 @@ class Heatmap:
     full_scale: float
     score_kind: str
     model: ModelRef
-    view: int
+    view: int | None
     side: Side = Side.UNKNOWN
+    to_image: Affine | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,7 +237,8 @@ class Batch:
 class Output:
     """Arrays of one graph over a batch, by output name, first axis = ``Batch.rows``.
 
-    ``calibration`` and ``spec`` are the manifest's tables that a scorer needs to interpret them.
+    ``manifest`` is the bundle's, as plain tables. Where its ``unit`` is "image", the rows of an
+    image are equal: what the graph said about the image as a whole.
     """
 
     role: str

@@ -20,7 +20,7 @@ from ra_daemon.dicom.report_input import ReportInput
 from ra_daemon.dicom.uids import derive_uid
 from ra_daemon.domain import Refused, Scored
 from ra_daemon.errors import ComposeError
-from ra_engine.types import Category, HandView, Heatmap, Measurement, Radiograph, Side
+from ra_engine.types import Affine, Category, Heatmap, Measurement, Radiograph, Side
 from ra_engine.views import invert
 
 SERIES_NUMBER = 9002
@@ -70,8 +70,7 @@ def draw(radiograph: Radiograph, scored: Scored, *, demonstration: bool) -> Pict
     overlay = plain.copy()
     evidence = False
     for heatmap in maps:
-        view = scored.views[heatmap.view]
-        evidence |= _lay(overlay, heatmap, view, scale)
+        evidence |= _lay(overlay, heatmap, _place(heatmap, scored), scale)
     panel = np.concatenate([plain, np.zeros((plain.shape[0], 6, 3), np.uint8), overlay], axis=1)
     canvas = np.zeros(
         (panel.shape[0] + _HEAD + _FOOT, max(panel.shape[1] + _BAR, 640), 3), np.uint8
@@ -104,13 +103,26 @@ def shown(radiograph: Radiograph) -> tuple[Picture, float]:
     return np.repeat(picture[:, :, None], 3, axis=2), scale
 
 
-def _lay(overlay: Picture, heatmap: Heatmap, view: HandView, scale: float) -> bool:
+def _place(heatmap: Heatmap, scored: Scored) -> Affine:
+    """Unit square of a map -> pixels of the image.
+
+    Raises:
+        ComposeError: the map lies nowhere.
+    """
+    if heatmap.view is not None:
+        return scored.views[heatmap.view].to_image
+    if heatmap.to_image is None:
+        raise ComposeError("The heatmap does not say where in the image it lies.")
+    return heatmap.to_image
+
+
+def _lay(overlay: Picture, heatmap: Heatmap, to_image: Affine, scale: float) -> bool:
     """Blend positive contributions above the threshold; False when there is no evidence."""
     cam = np.clip(heatmap.cam, 0, None)
     if float(cam.max(initial=0)) < heatmap.threshold:
         return False
     rows, columns = cam.shape
-    a, b, c, d, e, f = invert(view.to_image)
+    a, b, c, d, e, f = invert(to_image)
     # picture pixel -> image pixel -> unit view -> map cell
     matrix = np.array(
         [

@@ -17,7 +17,7 @@ from ra_daemon.domain import Header, Reason, Refused
 from ra_daemon.exposures import CR, DX_PRESENTATION, DX_PROCESSING, for_processing
 from ra_engine.types import HandView, Located, Radiograph, Side
 
-GATE_VERSION = "2"
+GATE_VERSION = "3"
 """Raise it when a rule or a threshold here changes."""
 
 SECONDARY_CAPTURES = frozenset(
@@ -89,6 +89,20 @@ def judge_pixels(radiograph: Radiograph, located: Located) -> Refused | None:
         detail = f"Distance {located.distance:.2f}, limit {OUT_OF_DISTRIBUTION:g}."
         return Refused(reason=Reason.OUT_OF_DISTRIBUTION, detail=detail)
     return None
+
+
+def judge_hands(located: Located, scored: frozenset[int]) -> Refused | None:
+    """Refuse an image with a number of hands that the bundle was not made for."""
+    hands = len(located.hands)
+    if hands in scored:
+        return None
+    made_for = {frozenset({1}): "one hand", frozenset({2}): "both hands"}.get(
+        scored, "other images"
+    )
+    found = "one hand" if hands == 1 else f"{hands} hands"
+    return Refused(
+        reason=Reason.HANDS_NOT_SCORED, detail=f"It shows {found}; the model is for {made_for}."
+    )
 
 
 def laterality(radiograph: Radiograph, located: Located) -> tuple[Side, str, bool]:

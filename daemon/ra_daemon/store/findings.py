@@ -134,7 +134,7 @@ def _finding(fields: dict[str, Any], heatmaps: Sequence[NDArray[np.float32]]) ->
         fields["side"] = Side(fields["side"])
     if fields.get("interval") is not None:
         fields["interval"] = Interval(**fields["interval"])
-    for name in ("code", "edges", "probabilities"):
+    for name in ("code", "edges", "probabilities", "to_image"):
         if isinstance(fields.get(name), list):  # a quality flag's code is text
             fields[name] = tuple(fields[name])
     return kind(**fields)

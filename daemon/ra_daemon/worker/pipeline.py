@@ -111,7 +111,8 @@ class Pipeline:
 
     def _gate(self, task: ScoreTask, radiograph: Radiograph) -> score.Gated | Refused:
         located = self._models.locate(radiograph)
-        refused = gate.judge_pixels(radiograph, located)
+        scored = self._models_of(task).bundle.manifest.hands
+        refused = gate.judge_pixels(radiograph, located) or gate.judge_hands(located, scored)
         if refused is not None:
             return refused
         side, source, conflict = gate.laterality(radiograph, located)

@@ -88,8 +88,15 @@ def measure(
 
     Args:
         bundle, locator: graphs; height: rows of the plate, about 0.3 mm a pixel.
+
+    Raises:
+        TrainingError: the bundle scores no hands, but whole images or nothing.
     """
-    assert manifest.score is not None
+    if manifest.unit != "hand" or manifest.score is None or manifest.score.both is None:
+        raise TrainingError(
+            code="bundle-unit", text=f"bundle {manifest.name} gives no score of a hand",
+            hint="robustness is measured for bundles with unit 'hand'",
+        )  # fmt: skip
     interval = Conformal.of(manifest.score.both.model_dump())
     step = max(1, n // (processes * 4))
     jobs = [(bundle, locator, seed, i, min(n, i + step), prior, height) for i in range(0, n, step)]
