@@ -97,11 +97,14 @@ def preprocessing_table(spec: Preprocessing) -> str:
     )
 
 
-def header(name: str, version: str, unit: str, roles: list[str], outputs: list[str]) -> str:
+def header(
+    name: str, version: str, unit: str, roles: list[str], outputs: list[str],
+    *, intended_use: str = "demonstration", licence: str = "Apache-2.0",
+) -> str:  # fmt: skip
     """The top of a manifest."""
     return (
         f'name = "{name}"\nversion = "{version}"\nunit = "{unit}"\n'
-        f'intended_use = "demonstration"\nlicence = "Apache-2.0"\nroles = {json.dumps(roles)}\n\n'
+        f'intended_use = "{intended_use}"\nlicence = "{licence}"\nroles = {json.dumps(roles)}\n\n'
         f'[graph]\nfile = "graph.onnx"\nprecision = "fp32"\noutputs = {json.dumps(outputs)}\n\n'
     )
 
@@ -111,9 +114,8 @@ def training_table(data: str, metrics: dict[str, float]) -> str:
     lines = [f'"{k}" = {round(v, 5)}' for k, v in sorted(metrics.items())]
     digest = hashlib.sha256(data.encode()).hexdigest()
     return (
-        f'\n[training]\ndata = "{data}"\ndata_digest = "{digest}"\n\n[training.metrics]\n'
-        + "\n".join(lines)
-        + "\n"
+        f"\n[training]\ndata = {json.dumps(data, ensure_ascii=False)}\n"
+        f'data_digest = "{digest}"\n\n[training.metrics]\n' + "\n".join(lines) + "\n"
     )
 
 

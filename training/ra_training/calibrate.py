@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
@@ -30,15 +32,30 @@ def covered(table: dict[str, object], predicted: Array, truth: Array) -> NDArray
     return conformal.Conformal.of(table).covers(predicted, truth)
 
 
-def bands_of_two(total: Array, logits: Array, truth: Array) -> dict[str, list[float]]:
+def heat_scale(peak: Array, truth: Array) -> tuple[float, float]:
+    """Threshold and end of the colour scale of maps, from their peaks (n,) and true scores (n,).
+
+    Below what nine in ten healthy images stay (of the lowest quarter where none is healthy), a map
+    is no evidence; two in a hundred pass the scale.
+    """
+    healthy = (
+        peak[truth <= np.quantile(truth, 0.25)] if not (truth == 0).any() else peak[truth == 0]
+    )
+    threshold = max(0.0, round(float(np.quantile(healthy, 0.9)), 3))
+    return threshold, max(round(float(np.quantile(peak, 0.98)), 2), threshold + 0.01)
+
+
+def bands_of_two(
+    total: Array, logits: Array, truth: Array, edges: Sequence[float] = EDGES_BOTH
+) -> dict[str, list[float]]:
     """Coefficients a, b, c of P(total band > k) for every edge, by logistic likelihood.
 
     Args:
         total: (n,) predicted totals; logits: (n, bands - 1) sums of the hands' logits;
-        truth: (n,) true totals.
+        truth: (n,) true totals; edges: upper limits of the bands of both hands.
     """
     out: dict[str, list[float]] = {"a": [], "b": [], "c": []}
-    for k, edge in enumerate(EDGES_BOTH):
+    for k, edge in enumerate(edges):
         x = np.stack([np.log1p(np.maximum(total, 0)), logits[:, k], np.ones(len(total))], 1)
         y = (truth > edge).astype(np.float64)
 

@@ -28,19 +28,13 @@ def calibration(recipe: dict[str, Any], runs: Path, out: Path) -> dict[str, Any]
     score = np.clip(cohort.score[whole], 0, HAND_MAX)
     truth = cohort.truth[whole]
     total, total_truth = score.sum(1), truth.sum(1)
-    peak = cohort.cam_peak[whole].ravel()
-    healthy = peak[truth.ravel() == 0]
     return {
         "locator": found,
         "weights": fitted["weights"],
         "hand": calibrate.intervals(score.ravel(), truth.ravel()),
         "both": calibrate.intervals(total, total_truth),
         "bands": calibrate.bands_of_two(total, cohort.logits[whole].sum(1), total_truth),
-        # Below what nine in ten healthy hands stay, a map is no evidence; 2 in 100 pass the scale.
-        "cam": [
-            round(float(np.quantile(healthy, 0.9)), 3),
-            round(float(np.quantile(peak, 0.98)), 2),
-        ],
+        "cam": list(calibrate.heat_scale(cohort.cam_peak[whole].ravel(), truth.ravel())),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -151,8 +151,12 @@ def opened(config: Config) -> Iterator[sa.Engine]:
         yield engine
 
 
-def effective(config: Config) -> Config:
-    """The configuration with the bundles that were activated; as it is without a database."""
+def effective(config: Config, told: Callable[[str], None] = lambda _text: None) -> Config:
+    """The configuration with the bundles that were activated; as it is without a database.
+
+    Args:
+        told: told when the database that would know them cannot be asked.
+    """
     from ra_daemon import models
     from ra_daemon.commands.common import database
     from ra_daemon.errors import StoreError
@@ -163,7 +167,8 @@ def effective(config: Config) -> Config:
     try:
         with database(config) as engine:
             return models.effective(config, engine)
-    except StoreError:  # the check of the database tells it
+    except StoreError as error:
+        told(f"Which bundle is active is not known: {error} Used: {config.scoring.bundle}.")
         return config
 
 

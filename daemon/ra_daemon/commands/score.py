@@ -53,9 +53,12 @@ def command(
 ) -> None:
     """Score files and write NAME.sr.dcm and NAME.heatmap.dcm with fresh UIDs.
 
-    A refused image is no failure: the status is 0, its reason is told.
+    Uses the bundle that the node of the configuration uses. A refused image is no failure: the
+    status is 0, its reason is told.
     """
-    config = load(config_path, required=config_path is not None)
+    from ra_daemon.commands.model_states import effective
+
+    config = effective(load(config_path, required=config_path is not None), told=say)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     run = Run.of(config, out)

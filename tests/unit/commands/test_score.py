@@ -55,6 +55,19 @@ def test_a_scored_file_has_figures_report_and_heatmap(
         assert sum(row["severity"]["probabilities"]) == pytest.approx(1)  # type: ignore[index]
 
 
+def test_the_bundle_that_was_activated_scores(config: Path, images: Path, tmp_path: Path) -> None:
+    other = bundles.score_bundle(
+        tmp_path / "other", manifest=bundles.SCORE.replace('name = "small"', 'name = "other"')
+    )
+    files = sorted(images.glob("*.dcm"))[:1]
+    _, before = score(config, *files, "--out", tmp_path / "before")
+    for words in (["install", str(other)], ["activate", "other-1.0"]):
+        done = CliRunner().invoke(main, ["models", *words, "--config", str(config)])
+        assert done.exit_code == 0, done.output
+    _, after = score(config, *files, "--out", tmp_path / "after")
+    assert [before[0]["bundle"], after[0]["bundle"]] == ["small", "other"]
+
+
 FIELDS = frozenset(
     (
         *("file", "sop_instance_uid", "status", "reason", "hands", "score", "low", "high"),

@@ -1,4 +1,4 @@
-"""ra-train export: manifest, card and hashes make a bundle of a folder."""
+"""ra-train export: graph, manifest, card and hashes make a bundle of a folder."""
 
 from __future__ import annotations
 
@@ -9,11 +9,56 @@ import click
 
 
 @click.command("export")
-@click.option("--recipe", required=True, type=click.Path(path_type=Path, exists=True))
-@click.option("--out", required=True, type=click.Path(path_type=Path, exists=True))
-@click.option("--version", required=True, help="Of both bundles, e.g. 1.0.0.")
-def command(recipe: Path, out: Path, version: str) -> None:
-    """Seal OUT/demo and OUT/locator; needs calibration.json and figures.json."""
+@click.option(
+    "--recipe",
+    type=click.Path(path_type=Path, exists=True),
+    help="Of the shipped bundles: seal OUT/demo and OUT/locator, after calibrate and evaluate.",
+)
+@click.option(
+    "--study",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Output of a finished reproduce: its stack becomes OUT/NAME.",
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False))
+@click.option("--version", required=True, help="Of the bundles, e.g. 1.0.0.")
+@click.option("--name", default="study", show_default=True, help="Of a study's bundle.")
+@click.option("--cache", type=click.Path(path_type=Path), help="Of prepared images [STUDY/cache].")
+@click.option(
+    "--use",
+    type=click.Choice(["demonstration", "research"]),
+    help="Intended use of a study's bundle. Default: research, of generated images demonstration.",
+)
+@click.option("--licence", default="", help="Of weights from real images, as their data bind it.")
+def command(
+    recipe: Path | None, study: Path | None, out: Path, version: str, name: str,
+    cache: Path | None, use: str | None, licence: str,
+) -> None:  # fmt: skip
+    """Make bundles that ra-daemon runs, of the shipped recipe or of a study of your own."""
+    if (recipe is None) == (study is None):
+        raise click.UsageError("Give either --recipe or --study.")
+    if recipe is not None:
+        _shipped(recipe, out, version)
+        return
+    assert study is not None
+    from ra_training.errors import TrainingError
+    from ra_training.study import config
+    from ra_training.study.export import export
+    from ra_training.study.sets import open_sets
+
+    try:
+        table = config.load(study / "study.json")
+        sets = open_sets(table, cache or study / "cache")
+        made = export(
+            table, sets, study, out, name=name, version=version, intended_use=use or "",
+            licence=licence,
+        )  # fmt: skip
+    except TrainingError as error:
+        raise click.ClickException(f"{error.code}: {error}") from error
+    click.echo(str(made))
+
+
+def _shipped(recipe: Path, out: Path, version: str) -> None:
+    """Seal the demonstration bundle and the locator."""
     from ra_training import assemble, cards
     from ra_training import recipe as recipes
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -113,15 +114,16 @@ class Study(_Table):
 
 
 def load(path: Path) -> Study:
-    """Read a study.
+    """Read a study: TOML, or the JSON that ``reproduce`` leaves beside its runs.
 
     Raises:
         TrainingError: no TOML, an unknown key, a value out of range.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        table = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
         return Study.model_validate(table)
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
         raise TrainingError(
             code="study-unreadable", text=f"{path.name}: {error}", hint="check the file"
         ) from error

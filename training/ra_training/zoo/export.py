@@ -36,11 +36,29 @@ class Explained(nn.Module):
         return score, logits, attention(a, gradient, self.method)
 
 
+class Classes(nn.Module):
+    """A network of the class alone, without score and map.
+
+    forward: (b, 1, rows, columns) -> cumulative logits (b, k), divided by ``temperature``.
+    """
+
+    def __init__(self, backbone: Backbone, head: Head, temperature: float = 1.0) -> None:
+        super().__init__()
+        self.backbone = backbone.eval().requires_grad_(False)  # noqa: FBT003 - torch's own
+        self.head = head.eval().requires_grad_(False)  # noqa: FBT003 - torch's own
+        self.temperature = temperature
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        logits: Tensor = self.head.of(self.head.raw(self.backbone(x)))[1]
+        return logits / self.temperature
+
+
 class Ensemble(nn.Module):
     """Stacked members as one graph, with the outputs that DESIGN's bundles have.
 
     forward: (b, 1, rows, columns) -> members (b, m), score (b,), class_logits (b, k),
-    cam (b, h, w).
+    cam (b, h, w). Logits are the mean of ``classes``, or of those members that have some.
     ``flip`` averages every output over the image and its mirror, for twice the work.
     """
 
@@ -48,12 +66,13 @@ class Ensemble(nn.Module):
 
     def __init__(
         self, members: Sequence[Explained], weights: Sequence[float], offset: float = 0.0,
-        *, flip: bool = False,
+        *, classes: Sequence[Classes] = (), flip: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         if len(members) != len(weights):
             raise ValueError(f"{len(members)} members, {len(weights)} weights")
         self.members = nn.ModuleList(members)
+        self.classes = nn.ModuleList(classes)
         self.register_buffer("weights", torch.tensor(list(weights), dtype=torch.float32))
         self.offset = offset
         self.flip = flip
@@ -73,7 +92,7 @@ class Ensemble(nn.Module):
         scores, logits, maps = zip(*(m(x) for m in self.members), strict=True)
         members = torch.stack(scores, 1)
         score = (members * self.weights).sum(1) + self.offset
-        with_classes = [z for z in logits if z.shape[1]]
+        with_classes = [net(x) for net in self.classes] or [z for z in logits if z.shape[1]]
         classes = torch.stack(with_classes, 1).mean(1) if with_classes else members[:, :0]
         cam = (torch.stack(maps, 1) * self.weights[None, :, None, None]).sum(1)
         return members, score, classes, cam
@@ -81,13 +100,24 @@ class Ensemble(nn.Module):
 
 def export_graph(
     members: Sequence[tuple[Backbone, Head]], weights: Sequence[float], path: Path,
-    *, size: tuple[int, int], offset: float = 0.0, cam: Method = "hirescam", flip: bool = False,
+    *, size: tuple[int, int], offset: float = 0.0, cam: Method = "hirescam",
+    classes: Sequence[tuple[Backbone, Head]] = (), temperature: float = 1.0, flip: bool = False,
 ) -> Path:  # fmt: skip
-    """Write an ensemble as ONNX (opset 20, FP32, any batch, fixed rows and columns)."""
+    """Write an ensemble as ONNX (opset 20, FP32, any batch, fixed rows and columns).
+
+    Args:
+        classes: networks of the class, whose logits stand for those of the members.
+        temperature: divides the logits of ``classes``.
+    """
     explained = [Explained(b, h, cam) for b, h in members]
     outputs = list(OUTPUTS)
-    graph: nn.Module = Ensemble(explained, weights, offset, flip=flip)
-    if all(h.of(h.raw(torch.zeros(1, b.channels, 1, 1)))[1].shape[1] == 0 for b, h in members):
+    graph: nn.Module = Ensemble(
+        explained, weights, offset, classes=[Classes(b, h, temperature) for b, h in classes],
+        flip=flip,
+    )  # fmt: skip
+    if not classes and all(
+        h.of(h.raw(torch.zeros(1, b.channels, 1, 1)))[1].shape[1] == 0 for b, h in members
+    ):
         outputs.remove("class_logits")
         graph = _Scores(graph)
     export(graph.eval(), size, outputs, path)

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ra_training.data.prepared import Prepared
-from ra_training.data.sample import Sample
+from ra_training.data.prepared import Prepared, Unit
+from ra_training.data.sample import Hands, Sample
 from ra_training.study.config import Study
 from ra_training.study.plan import specs
 from ra_training.study.sets import Sets, open_sets
@@ -28,17 +28,24 @@ TABLE: dict[str, Any] = {
 }  # fmt: skip
 
 
-def small(name: str, n: int, seed: int) -> Prepared:
-    """Grey squares, the brighter the higher the score; months for all."""
+SIDES: tuple[Hands, Hands] = ("left", "right")
+
+
+def small(name: str, n: int, seed: int, unit: Unit = "image") -> Prepared:
+    """Grey squares, the brighter the higher the score; months for all.
+
+    With unit ``hand`` the two images of a patient are the hands of a visit.
+    """
     draw = np.random.default_rng(seed)
     scores = np.where(draw.random(n) < 0.25, 0, np.rint(draw.gamma(1.0, 40, n)))
     pixels = np.clip(40 + scores[:, None, None] + draw.normal(0, 9, (n, 64, 64)), 0, 255)
     return Prepared(
-        pixels=pixels.astype(np.uint8), unit="image",
+        pixels=pixels.astype(np.uint8), unit=unit,
         samples=tuple(
             Sample(
                 key=f"{name}{i}", patient_id=f"{name}{i // 2}", visit="1", source="table",
-                image=None, hands="both", score=float(s), months=12 + float(s), sex="F",
+                image=None, hands="both" if unit == "image" else SIDES[i % 2], score=float(s),
+                months=12 + float(s), sex="F",
                 readers={"A": float(s)}, joints={"L_BE_R": float(i % 2)},
             )
             for i, s in enumerate(scores)
@@ -46,16 +53,20 @@ def small(name: str, n: int, seed: int) -> Prepared:
     )  # fmt: skip
 
 
-def study(folder: Path, **plan: Any) -> Study:
+def study(folder: Path, unit: Unit = "image", **plan: Any) -> Study:
     """A study of prepared sets below ``folder``."""
     parts = {}
     for i, (name, n) in enumerate(
         (("train", 60), ("pretrain", 40), ("calibrate", 80), ("test", 60))
     ):
-        small(name, n, i).save(folder / name, {})
+        small(name, n, i, unit).save(folder / name, {})
         parts[name] = {"folder": str(folder / name)}
     return Study.model_validate(
-        {**TABLE, "data": {**TABLE["data"], **parts}, "plan": {**TABLE["plan"], **plan}}
+        {
+            **TABLE,
+            "data": {**TABLE["data"], "unit": unit, **parts},
+            "plan": {**TABLE["plan"], **plan},
+        }
     )
 
 

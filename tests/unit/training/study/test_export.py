@@ -1,0 +1,156 @@
+"""A finished study becomes a bundle that the engine loads and that says what its networks say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="install ra-daemon[train]")
+
+from click.testing import CliRunner  # noqa: E402
+
+from ra_engine.backends.onnxruntime import OnnxRuntimeBackend  # noqa: E402
+from ra_engine.bundle import Bundle, load_bundle  # noqa: E402
+from ra_engine.plan import plan  # noqa: E402
+from ra_engine.spec import EngineSpec  # noqa: E402
+from ra_engine.testing import sample_batch  # noqa: E402
+from ra_engine.types import Category, Measurement  # noqa: E402
+from ra_plugins.gradcam import GradCamScorer  # noqa: E402
+from ra_plugins.severity import SeverityScorer  # noqa: E402
+from ra_plugins.svdh import SvdhScorer  # noqa: E402
+from ra_training.cli import main  # noqa: E402
+from ra_training.data.prepared import Unit  # noqa: E402
+from ra_training.errors import TrainingError  # noqa: E402
+from ra_training.study.cards import study_card  # noqa: E402
+from ra_training.study.config import Study  # noqa: E402
+from ra_training.study.export import export  # noqa: E402
+from ra_training.study.plan import specs  # noqa: E402
+from ra_training.study.results import collect  # noqa: E402
+from ra_training.study.run import execute  # noqa: E402
+from ra_training.study.sets import Sets, open_sets  # noqa: E402
+from ra_training.study.stacks import stacked  # noqa: E402
+from ra_training.zoo.augment import plain  # noqa: E402
+from tests.unit.training.study.fakes import study  # noqa: E402
+
+Finished = tuple[Study, Sets, Path]
+
+
+def finished(root: Path, unit: Unit) -> Finished:
+    """A study of one arm with two folds, every run trained."""
+    torch.set_num_threads(2)
+    made = study(root, unit, seeds=[0], schemes=["scratch"], class_losses=["coral"])
+    sets = open_sets(made, root)
+    for spec in specs(made):
+        assert execute(spec, sets, root, data_digest=sets.digest())
+    (root / "study.json").write_text(made.model_dump_json())
+    return made, sets, root
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    return finished(tmp_path_factory.mktemp("images"), "image")
+
+
+@pytest.fixture(scope="module")
+def hands(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    return finished(tmp_path_factory.mktemp("hands"), "hand")
+
+
+def said(bundle: Bundle, pixels: np.ndarray) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+    session = OnnxRuntimeBackend().load(bundle.graph, EngineSpec(threads=2))
+    return dict(session.run(plain(torch.from_numpy(np.array(pixels))).numpy()))
+
+
+@pytest.fixture(scope="module")
+def bundle(images: Finished, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """By the command."""
+    root, out = images[2], tmp_path_factory.mktemp("bundles")
+    command = ["export", "--study", str(root), "--out", str(out), "--version", "1.2.0"]
+    done = CliRunner().invoke(main, [*command, "--name", "own"])
+    assert done.exit_code == 0, done.output
+    return load_bundle(out / "own")
+
+
+def test_the_bundle_says_what_the_stack_said(images: Finished, bundle: Bundle) -> None:
+    made, sets, root = images
+    results = collect(made, sets, root)
+    found = stacked(results)
+    out = said(bundle, sets.test.pixels)
+    assert out["score"] == pytest.approx(found.score["nnls"][0], abs=1e-2)
+    (cell,) = results.class_cells
+    ratio = out["class_logits"] / cell.test_logits[0]
+    assert np.allclose(ratio, ratio.mean(), rtol=1e-3), "one temperature for all"
+    manifest = bundle.manifest
+    assert (manifest.unit, manifest.intended_use, manifest.hands) == ("image", "research", {2})
+    assert manifest.score is not None
+    assert manifest.score.members == ("mobilenet_v2 scratch fold 1", "mobilenet_v2 scratch fold 2")
+    assert manifest.severity is not None
+    assert manifest.severity.edges_both == sets.edges
+    card = (bundle.graph.parent / "card.md").read_text()
+    assert "For research use, not a medical device" in card
+    assert "phantom" not in card
+
+
+def test_the_plugins_run_it(images: Finished, bundle: Bundle) -> None:
+    session = OnnxRuntimeBackend().load(bundle.graph, EngineSpec(threads=2))
+    chosen = plan([SvdhScorer(), SeverityScorer(), GradCamScorer()], [(bundle, session)])
+    two, one = chosen.run(sample_batch().images[:2])
+    assert {f.kind for f in two if isinstance(f, Measurement)} == {"svdh_total", "svdh_member"}
+    (band,) = [f for f in two if isinstance(f, Category)]
+    assert len(band.probabilities) == len(images[1].edges) + 1
+    assert not [f for f in one if isinstance(f, Measurement | Category)]
+
+
+def test_hands_are_calibrated_alone_and_in_pairs(hands: Finished, tmp_path: Path) -> None:
+    made, sets, root = hands
+    manifest = load_bundle(export(made, sets, root, tmp_path, name="own", version="1")).manifest
+    assert (manifest.unit, manifest.hands) == ("hand", {1, 2})
+    assert manifest.score is not None
+    assert manifest.score.hand is not None
+    assert manifest.score.both is not None
+    assert (manifest.score.hand.n, manifest.score.both.n) == (80, 40)
+    assert manifest.severity is not None
+    assert manifest.severity.edges_both == tuple(2 * e for e in manifest.severity.edges_hand)
+    assert len(manifest.severity.a) == len(sets.edges)
+
+
+def test_hands_without_pairs_are_refused(hands: Finished, tmp_path: Path) -> None:
+    made, sets, root = hands
+    left = replace(sets.calibrate.samples[0], hands="left")
+    alone = replace(sets.calibrate, samples=(left, *(
+        replace(s, patient_id=f"p{i}") for i, s in enumerate(sets.calibrate.samples[1:])
+    )))  # fmt: skip
+    with pytest.raises(TrainingError) as caught:
+        export(made, replace(sets, calibrate=alone), root, tmp_path, name="own", version="1")
+    assert caught.value.code == "calibration-small"
+    assert "both hands of a visit" in str(caught.value)
+
+
+def test_weights_of_generated_images_are_demonstrations_only(
+    images: Finished, tmp_path: Path
+) -> None:
+    made, sets, root = images
+    data = made.data.model_copy(update={"kind": "phantom"})
+    phantom = made.model_copy(update={"data": data})
+    with pytest.raises(TrainingError) as caught:
+        export(phantom, sets, root, tmp_path, name="own", version="1", intended_use="research")
+    assert caught.value.code == "use-unfit"
+    card = study_card(
+        phantom, sets, name="own", version="1", use="demonstration", data="generated radiographs",
+        figures={}, members=[("one", 1.0)], classes="",
+    )  # fmt: skip
+    assert "Demonstration only, not for clinical use" in card
+    assert "phantom figure" in card
+
+
+def test_the_command_wants_one_source_and_a_finished_study(tmp_path: Path) -> None:
+    command = ["export", "--out", str(tmp_path), "--version", "1"]
+    neither = CliRunner().invoke(main, command)
+    assert neither.exit_code == 2
+    assert "either --recipe or --study" in neither.output
+    empty = CliRunner().invoke(main, [*command, "--study", str(tmp_path)])
+    assert empty.exit_code == 1
+    assert "study-unreadable" in empty.output

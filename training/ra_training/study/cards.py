@@ -1,0 +1,64 @@
+"""The card of a bundle that a study made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ra_training.metrics.bootstrap import Interval
+from ra_training.study.config import Study
+from ra_training.study.sets import Sets
+
+_PHANTOM = """**Demonstration only, not for clinical use.** The weights were trained on {data};
+no image of a patient was used. The figures below are phantom figures: they show that the pipeline
+works, and say nothing about accuracy on patients."""
+_REAL = """**For {use} use, not a medical device.** The weights were trained on {data}. The figures
+below hold for images like those of the test set; other scanners, patients and readers were not
+tried."""
+
+
+def study_card(
+    study: Study, sets: Sets, *, name: str, version: str, use: str, data: str,
+    figures: Mapping[str, Interval], members: Sequence[tuple[str, float]], classes: str,
+) -> str:  # fmt: skip
+    """Markdown: use, data, members, figures with intervals, limits."""
+    head = (_PHANTOM if study.data.kind == "phantom" else _REAL).format(data=data, use=use)
+    size = f"{study.data.rows} x {study.data.columns}"
+    unit = "the whole image, padded" if study.data.unit == "image" else "one hand, canonical view"
+    word = "phantom figure" if study.data.kind == "phantom" else "figure"
+    sizes = "\n".join(f"| {part} | {n} |" for part, n in sets.sizes.items())
+    weights = "\n".join(f"| {member} | {weight:.3f} |" for member, weight in members)
+    rows = "\n".join(f"| {k} | {v} |" for k, v in figures.items())
+    said = f"The class comes from {classes}, its logits divided by one temperature.\n" * bool(
+        classes
+    )
+    return f"""# Model card: {name} {version}
+
+{head}
+
+## What it does
+Estimates the SvdH score from {unit} ({size}), by the stack of the study "{study.name}": members of
+the first seed, non-negative least squares on predictions out of fold. {said}
+| member | weight |
+|---|---|
+{weights}
+
+## Data
+| set | images |
+|---|---|
+{sizes}
+
+Set digest {sets.digest()}. No patient is in two sets.
+Class edges, from the training set: {", ".join(f"{e:g}" for e in sets.edges)}.
+
+## On the test set, 95 % intervals, patients resampled
+| {word} | value |
+|---|---|
+{rows}
+
+The 90 % prediction interval is split conformal by band of the prediction, on the calibration set.
+
+## Limits
+Hands only, adults, postero-anterior. Not for feet, children, casts or prostheses. A joint that
+cannot be judged is not recognised as such. The full tables, hypotheses and the configuration are in
+the study's report.
+"""
