@@ -28,6 +28,9 @@ settings.reading_validation_mode = 0  # dirty values are ours to judge, not pydi
 _CHUNK = 1 << 20
 _MAX_TEXT = 512  # characters; no value representation that we keep allows more than 64 or 1024
 _MAX_UID = 64
+_PICTURES = {
+    b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"BM": "BMP", b"II*\0": "TIFF", b"MM\0*": "TIFF",
+}  # fmt: skip
 _MAX_ELEMENTS = 50_000
 _DEFLATED = DeflatedExplicitVRLittleEndian.encode()
 _PIXEL_DATA = Tag(0x7FE0, 0x0010)
@@ -72,11 +75,27 @@ def read_header(path: Path) -> Header:
     Raises:
         UnreadableError: no DICOM object, cut short, or without its identifiers.
     """
+    _refuse_pictures(path)
     ds = _dataset(path, pixels=False, only=_HEADER)
     header = _header(ds)
     if _cut_short(path, ds):
         raise UnreadableError("The pixel data is shorter than its length says.")
     return header
+
+
+def _refuse_pictures(path: Path) -> None:
+    """Name what people hand over in place of DICOM, with the way to turn it into an object."""
+    with path.open("rb") as stream:
+        start = stream.read(132)
+    if start.endswith(b"DICM"):  # a preamble may hold a picture's header: then it is both
+        return
+    kind = next((name for magic, name in _PICTURES.items() if start.startswith(magic)), None)
+    if kind is not None:
+        raise UnreadableError(
+            f"It is a {kind} file. Of a digitised film in JPEG or BMP, DCMTK's "
+            "img2dcm -k ConversionType=DF makes an object that a route with "
+            "secondary_capture = true scores."
+        )
 
 
 def identify(path: Path) -> Header | None:

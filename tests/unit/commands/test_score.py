@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 from pydicom import dcmread
 
 from ra_daemon.cli import main
 from ra_training.cli import main as train
 from tests.support import bundles
+from tests.support.peers import require_tool
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +125,36 @@ def test_uids_are_fresh_every_time(config: Path, images: Path, tmp_path: Path) -
         _, (row,) = score(config, file, "--out", tmp_path / str(number))
         uids |= {dcmread(str(row[k])).SOPInstanceUID for k in ("sr", "capture")}
     assert len(uids) == 4
+
+
+def test_a_picture_is_told_how_it_becomes_an_object(
+    config: Path, images: Path, tmp_path: Path
+) -> None:
+    picture = tmp_path / "hand.png"
+    picture.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(300))
+    both = tmp_path / "both.dcm"  # a DICOM file whose preamble begins as a TIFF file does
+    both.write_bytes(b"II*\0" + min(images.glob("*.dcm")).read_bytes()[4:])
+    _, rows = score(config, picture, both, "--out", tmp_path / "out")
+    assert rows[0]["reason"]["code"] == "unreadable"  # type: ignore[index]
+    assert "a PNG file. Of a digitised film" in rows[0]["reason"]["text"]  # type: ignore[index]
+    assert rows[1]["status"] == "scored"
+
+
+def test_a_digitised_film_is_scored_where_a_route_takes_it(
+    config: Path, images: Path, tmp_path: Path
+) -> None:
+    convert = require_tool("img2dcm", "dcmtk")
+    grey = dcmread(min(images.glob("*.dcm"))).pixel_array
+    Image.fromarray((grey / grey.max() * 255).astype("uint8")).save(tmp_path / "film.bmp")
+    film = tmp_path / "film.dcm"
+    command = [convert, "-i", "BMP", "-k", "ConversionType=DF", tmp_path / "film.bmp", film]
+    subprocess.run(command, check=True)
+    _, (before,) = score(config, film, "--out", tmp_path / "before")
+    assert before["reason"]["code"] == "for_processing"  # type: ignore[index]
+    with config.open("a") as stream:
+        stream.write('[[route]]\nname = "film"\nsecondary_capture = true\n')
+    _, (after,) = score(config, film, "--out", tmp_path / "after")
+    assert after["status"] == "scored"
 
 
 def test_a_refusal_is_no_failure_and_an_absent_file_is(
