@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ra_training import assemble, calibrate, evaluate
+from ra_training import assemble, calibrate
 from ra_training.cohorts import run
-from ra_training.scorer.bands import BANDS, EDGES_BOTH, band
+from ra_training.metrics.agreement import pcc, rmse
+from ra_training.metrics.classes import classes_of, quadratic_kappa
+from ra_training.metrics.strata import by_score_band
+from ra_training.scorer.bands import EDGES_BOTH
 
 HAND_MAX, BOTH_MAX = 140.0, 280.0
 
@@ -56,32 +59,33 @@ def measured(recipe: dict[str, Any], out: Path, both: dict[str, Any]) -> dict[st
     train = baseline.images(table["baseline_train"], table["baseline_seed"], table["prior"])
     test = baseline.images(table["images"], table["seed"], table["prior"])
     small = [
-        evaluate.pcc(
-            baseline.fit_predict(train, test[0], epochs=table["baseline_epochs"], seed=seed),
+        pcc(
             test[1].astype(np.float64),
+            baseline.fit_predict(train, test[0], epochs=table["baseline_epochs"], seed=seed),
         )
         for seed in table["baseline_weights"]
     ]
     return {
         "n": int(whole.sum()),
         "asked": table["images"],
-        "pcc": evaluate.pcc(predicted, truth),
-        "rmse": evaluate.rmse(predicted, truth),
+        "pcc": pcc(truth, predicted),
+        "rmse": rmse(truth, predicted),
         "mae": float(np.abs(predicted - truth).mean()),
         "bias": float((predicted - truth).mean()),
-        "qwk": evaluate.quadratic_kappa(
-            band(np.rint(predicted).astype(np.float32), EDGES_BOTH),
-            band(truth.astype(np.float32), EDGES_BOTH),
-            BANDS,
+        "qwk": quadratic_kappa(
+            classes_of(truth, EDGES_BOTH), classes_of(np.rint(predicted), EDGES_BOTH)
         ),
         "coverage": float(covered.mean()),
         "coverage_by_band": [
             float(covered[group == g].mean()) for g in range(len(upper)) if (group == g).any()
         ],
         "width": float(limits.mean()),
-        "by_score_band": evaluate.by_score_band(predicted, truth),
-        "hand_pcc": evaluate.pcc(hands.ravel(), cohort.truth[whole].ravel()),
-        "hand_rmse": evaluate.rmse(hands.ravel(), cohort.truth[whole].ravel()),
+        "by_score_band": {
+            name: (int(f["n"]), f["mae"], f["bias"])
+            for name, f in by_score_band(truth, predicted).items()
+        },
+        "hand_pcc": pcc(cohort.truth[whole].ravel(), hands.ravel()),
+        "hand_rmse": rmse(cohort.truth[whole].ravel(), hands.ravel()),
         "baseline_pcc": float(np.mean(small)),
         "baseline_pcc_each": small,
     }

@@ -85,7 +85,8 @@ def fit(predicted: Array, truth: Array, *, level: float = 0.9, bands: int = 6) -
     Args:
         predicted, truth: (n,), of cases that no weight and no stack was fitted on.
     """
-    edges = np.unique(np.quantile(predicted, np.linspace(0, 1, bands + 1)[1:-1]))
+    # Rounded before they are used, so that a case on an edge is in the band that a reader sees.
+    edges = np.unique(np.round(np.quantile(predicted, np.linspace(0, 1, bands + 1)[1:-1]), 3))
     groups = np.searchsorted(edges, predicted, side="left")
     residual = truth - predicted
     kept, low, high = [], [], []
@@ -94,12 +95,17 @@ def fit(predicted: Array, truth: Array, *, level: float = 0.9, bands: int = 6) -
         if not len(r):  # ties at the last edge leave nothing above it
             continue
         rank = min(len(r), int(np.ceil((len(r) + 1) * (1 + level) / 2)))
-        high.append(round(max(0.0, float(r[rank - 1])), 3))
-        low.append(round(max(0.0, float(-r[len(r) - rank])), 3))
-        kept.append(round(float(edges[g]), 3) if g < len(edges) else LAST)
+        high.append(_outward(r[rank - 1]))
+        low.append(_outward(-r[len(r) - rank]))
+        kept.append(float(edges[g]) if g < len(edges) else LAST)
     return Conformal(
         level=level, upper=(*kept[:-1], LAST), low=tuple(low), high=tuple(high), n=len(predicted)
     )
+
+
+def _outward(width: float) -> float:
+    """A half-width in three digits, never narrower than it is."""
+    return round(float(np.ceil(max(0.0, float(width)) * 1000 - 1e-6)) / 1000, 3)
 
 
 def coverage(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ra_training.data.sample import Sample
 from ra_training.errors import TrainingError
+from ra_training.metrics.agreement import icc_of_readers
 from ra_training.phantom.sites import max_grade
 from ra_training.phantom.streams import stream
 
@@ -52,21 +53,6 @@ class ReaderNoise:
         return noise
 
 
-def icc_of(readings: Array) -> float:
-    """ICC(A,1) of totals: (readers, n, sites) -> absolute agreement of single readings.
-
-    McGraw and Wong 1996, table 4, two-way model.
-    """
-    both = readings.sum(2).T
-    n, k = both.shape
-    grand = both.mean()
-    rows = k * float(((both.mean(1) - grand) ** 2).sum()) / (n - 1)
-    columns = n * float(((both.mean(0) - grand) ** 2).sum()) / (k - 1)
-    rest = both - both.mean(1, keepdims=True) - both.mean(0, keepdims=True) + grand
-    error = float((rest**2).sum()) / ((n - 1) * (k - 1))
-    return float((rows - error) / (rows + (k - 1) * error + k * (columns - error) / n))
-
-
 def tuned(
     grades: Array,
     highest: Array,
@@ -87,7 +73,7 @@ def tuned(
     found = ReaderNoise(seed=seed, spread=0.0, offsets=offsets, shared=shared)
     for _ in range(_STEPS):
         found = replace(found, spread=(low + high) / 2)
-        reached = icc_of(found.read(grades, highest))
+        reached = icc_of_readers(found.read(grades, highest).sum(2).T)
         if abs(reached - icc) <= _TOLERANCE:
             return found
         low, high = (found.spread, high) if reached > icc else (low, found.spread)

@@ -41,18 +41,22 @@ def bias(truth: Array, predicted: Array) -> float:
 
 
 def icc_a1(truth: Array, predicted: Array) -> float:
-    """ICC(A,1): absolute agreement of single readings, two-way (McGraw and Wong 1996, table 4).
+    """ICC(A,1) of two readings; unlike Pearson's correlation it falls with an offset or scale."""
+    return icc_of_readers(np.stack([truth, predicted], 1))
 
-    Unlike Pearson's correlation it falls with an offset or another scale.
+
+def icc_of_readers(totals: Array) -> float:
+    """ICC(A,1) of totals (n, readers): absolute agreement of single readings, two-way model.
+
+    McGraw and Wong 1996, table 4; NaN with fewer than two cases, or where nothing varies.
     """
-    both = np.stack([truth, predicted], 1)
-    n, k = both.shape
+    n, k = totals.shape
     if n < 2:
         return float("nan")
-    grand = both.mean()
-    rows = k * float(((both.mean(1) - grand) ** 2).sum()) / (n - 1)
-    columns = n * float(((both.mean(0) - grand) ** 2).sum()) / (k - 1)
-    rest = both - both.mean(1, keepdims=True) - both.mean(0, keepdims=True) + grand
+    grand = totals.mean()
+    rows = k * float(((totals.mean(1) - grand) ** 2).sum()) / (n - 1)
+    columns = n * float(((totals.mean(0) - grand) ** 2).sum()) / (k - 1)
+    rest = totals - totals.mean(1, keepdims=True) - totals.mean(0, keepdims=True) + grand
     error = float((rest**2).sum()) / ((n - 1) * (k - 1))
     scale = rows + (k - 1) * error + k * (columns - error) / n
     return (rows - error) / scale if scale > 0 else float("nan")

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from ra_training.data.longitudinal import changes, cohort
-from ra_training.data.noise import icc_of, with_readers
+from ra_training.data.noise import with_readers
 from ra_training.data.sample import Sample
 from ra_training.errors import TrainingError
+from ra_training.metrics.agreement import icc_of_readers
 from ra_training.phantom import generate
 
 CLINIC = cohort(600, 31, visits=1)
@@ -23,7 +24,7 @@ def totals(samples: tuple[Sample, ...]) -> np.ndarray:
 @pytest.mark.parametrize("icc", [0.85, 0.9, 0.95])
 def test_agreement_is_reached(icc: float, shared: float) -> None:
     read = with_readers(CLINIC, icc, seed=3, shared=shared)
-    assert icc_of(totals(read)[:, :, None]) == pytest.approx(icc, abs=0.01)
+    assert icc_of_readers(totals(read).T) == pytest.approx(icc, abs=0.01)
     for sample, true in zip(read, CLINIC, strict=True):
         assert sample.score == np.mean(list(sample.readers.values()))
         assert sample.joints == true.joints
@@ -54,7 +55,7 @@ def test_an_unreachable_agreement_is_refused() -> None:
 def test_agreement_is_that_of_shrout_and_fleiss() -> None:
     """Their table 2 (Psychological Bulletin 1979;86:420): four judges, six targets, .29."""
     table = [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]
-    assert icc_of(np.array(table, float).T[:, :, None]) == pytest.approx(0.29, abs=0.005)
+    assert icc_of_readers(np.array(table, float)) == pytest.approx(0.29, abs=0.005)
 
 
 def test_progression_is_known_and_never_heals() -> None:
