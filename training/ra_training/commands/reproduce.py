@@ -26,12 +26,11 @@ def command(
 ) -> None:  # fmt: skip
     """Do what is left of STUDY, then write OUT/report.html, tables and figures."""
     from ra_training.errors import TrainingError
-    from ra_training.study import config
+    from ra_training.study import config, plan
 
     try:
         table = config.load(study)
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "study.json").write_text(table.model_dump_json(indent=1), encoding="utf-8")
+        plan.check(table)
         _whole(table, out, cache or out / "cache", minutes, threads, only_plan=only_plan)
     except TrainingError as error:
         raise click.ClickException(f"{error.code}: {error}") from error
@@ -63,6 +62,7 @@ def _whole(
         return
     from ra_training.study.outcome import conclude
 
+    (out / "study.json").write_text(study.model_dump_json(indent=1), encoding="utf-8")
     click.echo(str(conclude(study, sets, out)))
 
 

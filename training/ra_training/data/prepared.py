@@ -62,6 +62,15 @@ class Prepared:
             )
         return np.array(values, np.float32)
 
+    def digest(self) -> str:
+        """sha256 over every pixel, and over key, patient and labels of every image."""
+        found = hashlib.sha256(f"{self.unit} {self.pixels.shape}\n".encode())
+        for s in self.samples:
+            found.update(f"{s.key}\t{s.patient_id}\t{s.score}\t{s.months}\n".encode())
+        for image in self.pixels:
+            found.update(np.ascontiguousarray(image).data)
+        return found.hexdigest()
+
     def save(self, folder: Path, facts: dict[str, Any]) -> None:
         """Write ``pixels.npy`` and ``manifest.json``; ``facts`` say how the pixels were made."""
         folder.mkdir(parents=True, exist_ok=True)

@@ -63,6 +63,23 @@ def specs(study: Study) -> list[Spec]:
     return out
 
 
+def check(study: Study) -> None:
+    """Resolve every run, so that a mistake shows before the first one starts.
+
+    Raises:
+        TrainingError: an unknown architecture, scheme or setting, a value out of range.
+    """
+    from ra_training.zoo import config, schemes
+
+    places = tuple(float(i) for i in range(study.plan.classes))
+    for spec in specs(study):
+        table = dict(spec.table)
+        if spec.stage == "class":
+            table |= {"edges": places[1:], "values": places}
+        config.resolve(table)
+        schemes.check(spec.scheme, spec.architecture)
+
+
 def _pretrain(study: Study, architecture: str, seed: int) -> Spec:
     table = {
         **study.pretrain, "architecture": architecture, "target": "months", "seed": seed,

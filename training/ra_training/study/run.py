@@ -17,6 +17,7 @@ from ra_training.study.sets import Sets
 
 Progress = Callable[[int, int, float], None]
 PREDICTIONS = "predictions.npz"
+WEIGHTS = "member.safetensors"
 
 
 def execute(
@@ -34,7 +35,8 @@ def execute(
     """
     folder = root / "runs" / spec.key
     table = _table(spec, sets)
-    digest = _digest({"table": table, "needs": spec.needs, "fold": spec.fold, "data": data_digest})
+    start = _start(spec, root)
+    digest = _digest({"table": table, "needs": start, "fold": spec.fold, "data": data_digest})
     if _finished(spec, folder, root, digest):
         return True
     from ra_training.zoo.config import resolve
@@ -46,7 +48,7 @@ def execute(
         raise _other(spec)
     _write(marker, {"digest": digest})
     if spec.needs is not None:
-        table["weights"] = str(root / "runs" / spec.needs / "member.safetensors")
+        table["weights"] = str(root / "runs" / spec.needs / WEIGHTS)
     config = resolve(table)
     train, valid, rows = _split(spec, sets)
     found = fit(config, train, valid, folder, minutes=minutes, progress=progress)
@@ -83,6 +85,14 @@ def _table(spec: Spec, sets: Sets) -> dict[str, Any]:
     return table
 
 
+def _start(spec: Spec, root: Path) -> str | None:
+    """sha256 of the weights that a run starts from: another pretraining is another run."""
+    if spec.needs is None:
+        return None
+    weights = root / "runs" / spec.needs / WEIGHTS
+    return _sha256(weights) if weights.exists() else spec.needs
+
+
 def _split(spec: Spec, sets: Sets) -> tuple[Prepared, Prepared, np.ndarray[Any, Any]]:
     """Training part, validation part, and the validation's rows in their set."""
     if spec.stage == "pretrain":
@@ -105,11 +115,12 @@ def _finished(spec: Spec, folder: Path, root: Path, digest: str) -> bool:
         return False
     if marker["digest"] != digest:
         raise _other(spec)
-    if _sha256(folder / PREDICTIONS) != marker["predictions_sha256"]:
-        raise TrainingError(
-            code="run-damaged", text=f"the predictions of {spec.key} were changed",
-            hint="remove the run's folder; it is then done again",
-        )  # fmt: skip
+    for name, known in ((PREDICTIONS, "predictions_sha256"), (WEIGHTS, "weights_sha256")):
+        if _sha256(folder / name) != marker[known]:
+            raise TrainingError(
+                code="run-damaged", text=f"{name} of {spec.key} was changed",
+                hint="remove the run's folder; it is then done again",
+            )  # fmt: skip
     return True
 
 

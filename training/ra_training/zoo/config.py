@@ -121,8 +121,11 @@ class RunConfig(_Table):
 
     @property
     def digest(self) -> str:
-        """Of what shapes the weights; how often it is saved and logged does not."""
-        told = self.model_dump(mode="json", exclude={"save_every", "log_every"})
+        """Of what shapes the weights: not of how often it is saved and logged.
+
+        Nor of where the weights lie that it starts from: a folder may move, their content counts.
+        """
+        told = self.model_dump(mode="json", exclude={"save_every", "log_every", "weights"})
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 

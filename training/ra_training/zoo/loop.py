@@ -104,7 +104,7 @@ class _Run:
         )
         self.steps = self.sampler.steps * config.epochs
         self.trainer = Trainer(config, labels, where, self.steps)
-        self.digest = _digest(config, train, labels, where.ranks)
+        self.digest = _digest(config, train, where.ranks)
         self.standing = self._restored()
         self.progress: Progress | None = None
 
@@ -199,12 +199,14 @@ class _Run:
         return standing
 
 
-def _digest(config: RunConfig, train: Prepared, labels: Tensor, ranks: int) -> str:
-    """Of what a resumed run must share: configuration, images by key, labels, processes."""
-    told = hashlib.sha256(f"{config.digest} {ranks} {train.pixels.shape}".encode())
-    told.update("\n".join(s.key for s in train.samples).encode())
-    told.update(labels.numpy().tobytes())
-    return told.hexdigest()
+def _digest(config: RunConfig, train: Prepared, ranks: int) -> str:
+    """Of what a resumed run must share: configuration, first weights, images, processes."""
+    start = config.weights
+    if start is not None and Path(start).is_file():
+        with Path(start).open("rb") as stream:
+            start = hashlib.file_digest(stream, "sha256").hexdigest()
+    told = f"{config.digest} {start} {ranks} {train.digest()}"
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 @contextmanager

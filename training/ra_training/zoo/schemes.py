@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 
-from torch import nn
-
 from ra_training.errors import TrainingError
-from ra_training.zoo.registry import Backbone
+from ra_training.zoo.registry import REGISTRY, Backbone
 
 SCHEMES = ("scratch", "head", "finetuned", "two-phase", "RBs-<k>")
 
@@ -27,23 +25,44 @@ def moving(scheme: str, backbone: Backbone, phase: int = 0) -> list[str]:
         return names
     if scheme in ("head", "two-phase"):
         return []
-    found = re.fullmatch(r"RBs-([1-9]\d*)", scheme)
     groups = backbone.architecture.groups
-    if found is None or int(found[1]) > len(groups):
-        raise TrainingError(
-            code="unknown-scheme",
-            text=f"no scheme {scheme!r} for {backbone.name}",
-            hint=f"one of {', '.join(SCHEMES)} with k from 1 to {len(groups)}",
-        )
-    prefixes = tuple(f"{p}." for group in groups[: int(found[1])] for p in group)
+    last = _last(scheme, backbone.name)
+    prefixes = tuple(f"{p}." for group in groups[:last] for p in group)
     return [n for n in names if n.startswith(prefixes)]
 
 
+def check(scheme: str, architecture: str) -> None:
+    """Refuse a scheme that an architecture of the registry does not have.
+
+    Raises:
+        TrainingError: unknown scheme, or more stages than the architecture has.
+    """
+    if scheme not in SCHEMES:
+        _last(scheme, architecture)
+
+
+def _last(scheme: str, architecture: str) -> int:
+    """k of ``RBs-k``."""
+    most = len(REGISTRY[architecture].groups)
+    found = re.fullmatch(r"RBs-([1-9]\d*)", scheme)
+    if found is None or int(found[1]) > most:
+        raise TrainingError(
+            code="unknown-scheme",
+            text=f"no scheme {scheme!r} for {architecture}",
+            hint=f"one of {', '.join(SCHEMES)} with k from 1 to {most}",
+        )
+    return int(found[1])
+
+
 def freeze(backbone: Backbone, scheme: str, phase: int = 0) -> None:
-    """Set ``requires_grad`` of the backbone, and keep the statistics of what does not move."""
+    """Set ``requires_grad`` of the backbone; what does not move answers as it does in use.
+
+    Batch statistics of a frozen part stay as they are, and no stochastic depth drops its blocks.
+    """
     names = set(moving(scheme, backbone, phase))
     for name, parameter in backbone.net.named_parameters():
         parameter.requires_grad_(name in names)
-    for name, module in backbone.net.named_modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.train(f"{name}.weight" in names)
+    for module in backbone.net.modules():
+        own = list(module.parameters())
+        if own and not any(p.requires_grad for p in own):
+            module.eval()

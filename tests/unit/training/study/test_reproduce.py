@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from click.testing import CliRunner  # noqa: E402
 
 from ra_training.errors import TrainingError  # noqa: E402
 from ra_training.study.outcome import conclude  # noqa: E402
-from ra_training.study.plan import done, specs  # noqa: E402
+from ra_training.study.plan import check, done, specs  # noqa: E402
 from ra_training.study.run import execute  # noqa: E402
 from ra_training.study.sets import open_sets  # noqa: E402
 from tests.support.paths import REPOSITORY  # noqa: E402
@@ -45,6 +47,67 @@ def test_a_study_runs_resumes_and_reports(tmp_path: Path) -> None:
     _refusals(made, sets, tmp_path, digest)
 
 
+def test_another_pretraining_is_another_run(tmp_path: Path) -> None:
+    made = study(tmp_path, seeds=[0], schemes=["finetuned"], class_losses=[], run_folds=[0])
+    sets = open_sets(made, tmp_path)
+    first, second = specs(made)
+    for spec in (first, second):
+        assert execute(spec, sets, tmp_path, data_digest="d")
+    shutil.rmtree(tmp_path / "runs" / first.key)
+    longer = replace(first, table={**first.table, "epochs": 2})
+    assert execute(longer, sets, tmp_path, data_digest="d")
+    with pytest.raises(TrainingError) as other:
+        execute(second, sets, tmp_path, data_digest="d")
+    assert other.value.code == "run-other"
+
+
+def test_a_cut_off_run_goes_on_after_its_folder_has_moved(tmp_path: Path) -> None:
+    made = study(tmp_path, seeds=[0], schemes=["finetuned"], class_losses=[], run_folds=[0])
+    sets = open_sets(made, tmp_path)
+    first, second = specs(made)
+    (tmp_path / "a").mkdir()
+    assert execute(first, sets, tmp_path / "a", data_digest="d")
+    assert not execute(second, sets, tmp_path / "a", data_digest="d", minutes=1e-9)
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert execute(second, sets, tmp_path / "b", data_digest="d")
+
+
+def test_other_pixels_are_another_set(tmp_path: Path) -> None:
+    made = study(tmp_path)
+    sets = open_sets(made, tmp_path)
+    pixels = np.array(sets.test.pixels)
+    pixels[0, 0, 0] ^= 1
+    assert replace(sets, test=replace(sets.test, pixels=pixels)).digest() != sets.digest()
+    assert replace(sets, test=replace(sets.test, pixels=pixels.copy())).digest() != sets.digest()
+    pixels[0, 0, 0] ^= 1
+    assert replace(sets, test=replace(sets.test, pixels=pixels)).digest() == sets.digest()
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"architectures": ["vgg99"]}, "config-invalid"),
+        ({"schemes": ["RBs-9"]}, "unknown-scheme"),
+        ({"schemes": ["nonsense"]}, "unknown-scheme"),
+        ({"class_scheme": "RBs-0"}, "unknown-scheme"),
+    ],
+)
+def test_a_mistake_shows_before_the_first_run(
+    change: dict[str, list[str]], code: str, tmp_path: Path
+) -> None:
+    with pytest.raises(TrainingError) as refused:
+        check(study(tmp_path, **change))
+    assert refused.value.code == code
+
+
+def test_an_unknown_setting_of_the_runs_shows_before_the_first_run(tmp_path: Path) -> None:
+    made = study(tmp_path)
+    wrong = made.model_copy(update={"train": {**made.train, "epochz": 3}})
+    with pytest.raises(TrainingError) as refused:
+        check(wrong)
+    assert refused.value.code == "config-unknown"
+
+
 def _refusals(made: object, sets: object, root: Path, digest: str) -> None:
     first = specs(made)[0]  # type: ignore[arg-type]
     with pytest.raises(TrainingError) as other:
@@ -54,6 +117,12 @@ def _refusals(made: object, sets: object, root: Path, digest: str) -> None:
     with pytest.raises(TrainingError) as damaged:
         execute(first, sets, root, data_digest=digest)  # type: ignore[arg-type]
     assert damaged.value.code == "run-damaged"
+    last = specs(made)[-1]  # type: ignore[arg-type]
+    with (root / "runs" / last.key / "member.safetensors").open("ab") as stream:
+        stream.write(b"x")
+    with pytest.raises(TrainingError) as changed:
+        execute(last, sets, root, data_digest=digest)  # type: ignore[arg-type]
+    assert changed.value.code == "run-damaged"
 
 
 def test_the_budget_is_printed_before_anything_runs(tmp_path: Path) -> None:
@@ -64,7 +133,7 @@ def test_the_budget_is_printed_before_anything_runs(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "Budget:" in done.output
     assert "hours" in done.output
-    assert not (tmp_path / "runs").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.nightly

@@ -101,3 +101,13 @@ def test_an_unknown_scheme_is_refused() -> None:
         moving("RBs-9", backbone("resnet18"))
     with pytest.raises(TrainingError, match="no scheme"):
         moving("last", backbone("resnet18"))
+
+
+def test_what_is_frozen_drops_nothing() -> None:
+    """Stochastic depth of a frozen stage would shake features that no gradient can follow."""
+    body = backbone("efficientnet_b0")
+    x = torch.randn(2, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    body.train()
+    assert not torch.equal(body(x), body(x))
+    freeze(body, "head")
+    assert torch.equal(body(x), body(x))
