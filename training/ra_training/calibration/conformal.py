@@ -65,11 +65,12 @@ class Coverage:
     """What intervals did on other cases.
 
     Attributes:
-        overall: share covered; by_band: of every predicted band with cases; counts: their cases;
-        width: mean width.
+        overall: share covered; bands: numbers of the predicted bands with cases; by_band: share
+            covered in each of these; counts: their cases; width: mean width.
     """
 
     overall: float
+    bands: tuple[int, ...]
     by_band: tuple[float, ...]
     counts: tuple[int, ...]
     width: float
@@ -118,6 +119,7 @@ def coverage(
     present = [g for g in range(len(fitted.upper)) if (group == g).any()]
     return Coverage(
         overall=float(inside.mean()),
+        bands=tuple(present),
         by_band=tuple(float(inside[group == g].mean()) for g in present),
         counts=tuple(int((group == g).sum()) for g in present),
         width=float((high - low).mean()),

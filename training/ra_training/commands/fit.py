@@ -33,6 +33,7 @@ def zoo(
     share of each batch: torchrun --nproc-per-node 2 -m ra_training fit zoo ...
     """
     from ra_training.data import prepared
+    from ra_training.data.overlap import no_patient_twice
     from ra_training.errors import TrainingError
     from ra_training.zoo import config as configs
     from ra_training.zoo import loop
@@ -40,8 +41,9 @@ def zoo(
 
     try:
         run = configs.load(config, changes)
-        judged = prepared.load(valid)
-        found = loop.fit(run, prepared.load(train), judged, out, minutes=minutes)
+        seen, judged = prepared.load(train), prepared.load(valid)
+        no_patient_twice({"train": seen, "valid": judged})
+        found = loop.fit(run, seen, judged, out, minutes=minutes)
         figures = errors(found.predictions, judged.targets(run.target))
     except TrainingError as error:
         raise click.ClickException(f"{error.code}: {error}") from error

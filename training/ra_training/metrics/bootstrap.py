@@ -33,6 +33,8 @@ class Interval:
         return self.low > 0 or self.high < 0
 
     def __str__(self) -> str:
+        if not np.isfinite(self.value):
+            return "-"  # a correlation where the truth does not vary
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 

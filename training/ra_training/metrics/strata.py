@@ -30,12 +30,17 @@ def by_group(names: Sequence[str], truth: Array, predicted: Array) -> Table:
     return out
 
 
-def by_score_band(truth: Array, predicted: Array) -> Table:
-    """Figures by band of the true total: 0, 1-10, 11-50, over 50; empty bands are left out."""
+def score_bands(truth: Array) -> list[str]:
+    """(n,) names of the bands of true totals: 0, 1-10, 11-50, over 50."""
     names = np.empty(len(truth), object)
     for name, low, high in SCORE_BANDS:
         names[(truth > low) & (truth <= high)] = name
-    found = by_group(list(names), truth, predicted)
+    return [str(n) for n in names]
+
+
+def by_score_band(truth: Array, predicted: Array) -> Table:
+    """Figures by band of the true total; empty bands are left out."""
+    found = by_group(score_bands(truth), truth, predicted)
     return {name: found[name] for name, _, _ in SCORE_BANDS if name in found}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import cv2
+import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,7 +13,6 @@ from ra_engine.types import Radiograph
 
 Change = Callable[[Radiograph, np.random.Generator], Radiograph]
 Pixels = NDArray[np.uint16]
-SPACINGS_MM = (0.1, 0.2)
 
 
 def turn(shot: Radiograph, draw: np.random.Generator) -> Radiograph:
@@ -62,23 +62,23 @@ def compress(shot: Radiograph, draw: np.random.Generator) -> Radiograph:
     return _like(shot, np.rint(again.astype(np.float64) * (top / 255)).astype(np.uint16))
 
 
-def resample(shot: Radiograph, draw: np.random.Generator) -> Radiograph:
-    """Pixels of 0.1 to 0.2 mm, as detectors have them."""
-    own = shot.spacing_mm[0] if shot.spacing_mm is not None else SPACINGS_MM[1]
-    wanted = float(draw.uniform(*SPACINGS_MM))
-    rows, columns = (max(1, round(n * own / wanted)) for n in shot.pixels.shape)
-    how = cv2.INTER_AREA if wanted > own else cv2.INTER_LINEAR
-    return _like(shot, cv2.resize(shot.pixels, (columns, rows), interpolation=how))
+def wavelets(shot: Radiograph, draw: np.random.Generator) -> Radiograph:
+    """Lossy JPEG 2000 (irreversible wavelet) of 38-50 dB, as archives keep old films."""
+    top = _top(shot.pixels)
+    wide = np.rint(shot.pixels.astype(np.float64) * (65535 / top)).astype(np.uint16)
+    packed = imagecodecs.jpeg2k_encode(wide, level=int(draw.integers(38, 51)), reversible=False)
+    again = imagecodecs.jpeg2k_decode(packed)
+    return _like(shot, np.rint(again.astype(np.float64) * (top / 65535)).astype(np.uint16))
 
 
 CHANGES: Mapping[str, Change] = {
     "rotation": turn,
     "exposure": expose,
     "monochrome1": monochrome1,
-    "compression": compress,
-    "pixel size": resample,
+    "jpeg": compress,
+    "jpeg 2000": wavelets,
 }
-"""Every change by name."""
+"""Every change of a stored image by name; other pixels need another exposure, see ``measure``."""
 
 
 def _like(shot: Radiograph, pixels: NDArray[np.generic]) -> Radiograph:

@@ -16,6 +16,14 @@ from ra_engine.spec import EngineSpec
 from ra_engine.types import Radiograph
 from ra_training.errors import TrainingError
 from ra_training.locator.scenes import SPEC
+from ra_training.phantom import (
+    SubjectGrades,
+    render_exposure,
+    render_nonhand,
+    sample_grades,
+    subject_seed,
+)
+from ra_training.phantom.grades import HEALTHY
 
 Array = NDArray[np.float64]
 
@@ -57,6 +65,35 @@ def real_images(folder: Path) -> list[Radiograph]:
             hint="give a folder with at least two BMP, PNG or JPEG files",
         )  # fmt: skip
     return read
+
+
+def generated(n: int, seed: int) -> dict[str, list[Radiograph]]:
+    """``n`` generated images each of right hands of adults, of children and of wrists alone."""
+    own = [subject_seed(seed, i) for i in range(n)]
+    healthy = SubjectGrades(right=HEALTHY, left=HEALTHY)
+    ages = [4.0 + 13.0 * i / max(1, n - 1) for i in range(n)]
+    shots = {
+        "hands": [render_exposure(s, sample_grades(s), hands="right", height=400) for s in own],
+        "children": [
+            render_exposure(s, healthy, hands="right", height=400, age=age)
+            for s, age in zip(own, ages, strict=True)
+        ],
+        "wrists": [render_nonhand("wrist", s, height=400) for s in own],
+    }
+    return {
+        kind: [Radiograph(pixels=e.pixels, inverted=e.photometric == "MONOCHROME1") for e in made]
+        for kind, made in shots.items()
+    }
+
+
+def like(shot: Radiograph, real: Radiograph) -> Radiograph:
+    """An image as large as a real one: resolution alone must not tell them apart."""
+    scale = min(r / s for r, s in zip(real.pixels.shape, shot.pixels.shape, strict=True))
+    if scale >= 1:
+        return shot
+    rows, columns = (max(1, round(n * scale)) for n in shot.pixels.shape)
+    pixels = cv2.resize(shot.pixels, (columns, rows), interpolation=cv2.INTER_AREA)
+    return Radiograph(pixels=pixels, inverted=shot.inverted)
 
 
 def beside_itself(features: Array, n: int, seed: int = 0) -> float:

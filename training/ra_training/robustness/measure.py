@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ra_engine.backends.onnxruntime import OnnxRuntimeBackend
 from ra_engine.contracts import Session
 from ra_engine.manifest import Manifest
-from ra_engine.prepare import prepare_hand
+from ra_engine.prepare import Preprocessing, prepare_hand, prepare_image
 from ra_engine.spec import EngineSpec
 from ra_engine.types import Radiograph
 from ra_training.calibration.conformal import Conformal
@@ -21,12 +21,15 @@ from ra_training.errors import TrainingError
 from ra_training.phantom import render_exposure, sample_grades, subject_seed
 from ra_training.phantom.grades import Prior
 from ra_training.robustness.changes import CHANGES
-from ra_training.scorer.crops import SPEC
 
 Array = NDArray[np.float64]
 LEVEL = 0.95
 """Share of images whose score must move by less than half its interval."""
 BOTH_MAX = 280.0
+SPACINGS_MM = (0.1, 0.2)
+"""Pixels of detectors, to which the same exposure is rendered anew."""
+NAMES = (*CHANGES, "pixel size")
+"""Everything that must not move a score."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,16 +93,19 @@ def measure(
         bundle, locator: graphs; height: rows of the plate, about 0.3 mm a pixel.
 
     Raises:
-        TrainingError: the bundle scores no hands, but whole images or nothing.
+        TrainingError: the bundle has no score of both hands.
     """
-    if manifest.unit != "hand" or manifest.score is None or manifest.score.both is None:
+    if manifest.score is None or manifest.score.both is None:
         raise TrainingError(
-            code="bundle-unit", text=f"bundle {manifest.name} gives no score of a hand",
-            hint="robustness is measured for bundles with unit 'hand'",
+            code="bundle-unit", text=f"bundle {manifest.name} gives no score of both hands",
+            hint="robustness is measured where an interval of both hands is calibrated",
         )  # fmt: skip
     interval = Conformal.of(manifest.score.both.model_dump())
     step = max(1, n // (processes * 4))
-    jobs = [(bundle, locator, seed, i, min(n, i + step), prior, height) for i in range(0, n, step)]
+    reader = Reader(
+        bundle=bundle, locator=locator, unit=manifest.unit, spec=manifest.preprocessing.spec()
+    )
+    jobs = [(reader, seed, i, min(n, i + step), prior, height) for i in range(0, n, step)]
     if processes > 1:
         with get_context("spawn").Pool(processes) as pool:
             parts = pool.map(_chunk, jobs, chunksize=1)
@@ -108,36 +114,59 @@ def measure(
     scores = np.concatenate(parts)
     before = scores[:, 0]
     low, high = interval.limits(np.nan_to_num(before), floor=0, ceiling=BOTH_MAX)
-    return [
-        judge(name, before, scores[:, k], high - low) for k, name in enumerate(CHANGES, start=1)
-    ]
+    return [judge(name, before, scores[:, k], high - low) for k, name in enumerate(NAMES, start=1)]
 
 
-def _chunk(job: tuple[Path, Path, int, int, int, Prior, int]) -> Array:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """What scores an image: a bundle's graph, and the locator for bundles of hands."""
+
+    bundle: Path
+    locator: Path
+    unit: str
+    spec: Preprocessing
+
+    def sessions(self) -> tuple[Session, Session]:
+        """Locator and scorer."""
+        backend = OnnxRuntimeBackend()
+        return (
+            backend.load(self.locator, EngineSpec(threads=1)),
+            backend.load(self.bundle, EngineSpec(threads=1)),
+        )
+
+    def total(self, finder: Session, scorer: Session, shot: Radiograph) -> float:
+        """Total of both hands, 0-280, NaN unless two hands were found."""
+        views = find(finder, shot)
+        if len(views) != 2:
+            return float("nan")
+        if self.unit == "image":
+            out = scorer.run(prepare_image(shot, self.spec)[0][None])
+            return float(np.clip(out["score"][0], 0, BOTH_MAX))
+        out = scorer.run(np.stack([prepare_hand(shot, v, self.spec) for v in views]))
+        return float(np.clip(out["score"], 0, BOTH_MAX / 2).sum())
+
+
+def _chunk(job: tuple[Reader, int, int, int, Prior, int]) -> Array:
     """(images, 1 + changes) totals."""
-    bundle, locator, seed, start, stop, prior, height = job
-    backend = OnnxRuntimeBackend()
-    finder, scorer = (backend.load(p, EngineSpec(threads=1)) for p in (locator, bundle))
+    reader, seed, start, stop, prior, height = job
+    finder, scorer = reader.sessions()
     rows = []
     for index in range(start, stop):
         own = subject_seed(seed, index)
-        exposure = render_exposure(
-            own, sample_grades(own, prior=prior), hands="both", height=height
-        )
-        shot = Radiograph(
-            pixels=exposure.pixels, inverted=exposure.photometric == "MONOCHROME1",
-            spacing_mm=(exposure.spacing_mm, exposure.spacing_mm),
-        )  # fmt: skip
+        shot, spacing = exposed(own, prior, height)
         draw = np.random.default_rng([seed, index])
         changed = [change(shot, draw) for change in CHANGES.values()]
-        rows.append([total(finder, scorer, s) for s in (shot, *changed)])
-    return np.array(rows, np.float64).reshape(-1, 1 + len(CHANGES))
+        finer = round(height * spacing / float(draw.uniform(*SPACINGS_MM)))
+        changed.append(exposed(own, prior, finer)[0])
+        rows.append([reader.total(finder, scorer, s) for s in (shot, *changed)])
+    return np.array(rows, np.float64).reshape(-1, 1 + len(NAMES))
 
 
-def total(finder: Session, scorer: Session, shot: Radiograph) -> float:
-    """Total of both hands, NaN unless two hands were found."""
-    views = find(finder, shot)
-    if len(views) != 2:
-        return float("nan")
-    out = scorer.run(np.stack([prepare_hand(shot, v, SPEC) for v in views]))
-    return float(np.clip(out["score"], 0, BOTH_MAX / 2).sum())
+def exposed(own: int, prior: Prior, height: int) -> tuple[Radiograph, float]:
+    """A subject's radiograph on a plate of so many rows, and its mm a pixel.
+
+    The same subject, pose and exposure whatever the rows: another detector.
+    """
+    made = render_exposure(own, sample_grades(own, prior=prior), hands="both", height=height)
+    shot = Radiograph(pixels=made.pixels, inverted=made.photometric == "MONOCHROME1")
+    return shot, made.spacing_mm

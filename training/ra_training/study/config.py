@@ -68,6 +68,10 @@ class Plan(_Table):
     class_losses: tuple[str, ...] = ("cross_entropy", "coral", "corn", "triangular")
     class_scheme: str = "finetuned"
     classes: int = Field(default=10, ge=2)
+    edges: tuple[float, ...] = Field(
+        default=(),
+        description="upper limits of all classes but the last; empty: training quantiles",
+    )
     folds: int = Field(default=5, ge=2)
     run_folds: tuple[int, ...] = Field(
         default=(), description="of the folds, those that are trained; empty for all"
@@ -79,6 +83,8 @@ class Plan(_Table):
         unknown = [name for name in self.class_losses if name not in HEADS]
         if unknown:
             raise ValueError(f"class_losses: {unknown[0]!r} is none of {', '.join(HEADS)}")
+        if list(self.edges) != sorted(set(self.edges)):
+            raise ValueError("edges: ascending, each once")
         if any(not 0 <= f < self.folds for f in self.run_folds):
             raise ValueError("run_folds: numbers from 0 to folds - 1")
         return self

@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ra_training.metrics.agreement import rmse
+from ra_training.metrics.agreement import Array, Metric, pcc, rmse
 from ra_training.metrics.bootstrap import Interval, paired_difference
 from ra_training.metrics.classes import quadratic_kappa
 from ra_training.study.config import ORDINAL
 from ra_training.study.results import Results
 from ra_training.study.stacks import Stacked
 
+Arm = tuple[str, Array]
+"""Name and scores (s, n_test)."""
+FIGURES: tuple[tuple[str, Metric, Literal[-1, 1]], ...] = (("RMSE", rmse, -1), ("PCC", pcc, 1))
+"""What the paper reports of the score, and the sign of a gain."""
 Verdict = Literal["holds", "fails", "undecided"]
 
 
@@ -58,16 +62,8 @@ def _transfer(results: Results, draws: int) -> list[Hypothesis]:
         ]  # fmt: skip
         if cell.scheme == "scratch" or not scratch:
             continue
-        out.append(
-            Hypothesis(
-                claim="transfer from bone age beats training from scratch", figure="RMSE",
-                first=scratch[0].name, second=cell.name, better=-1,
-                difference=paired_difference(
-                    rmse, results.test_truth, scratch[0].test, cell.test, results.patients,
-                    draws=draws,
-                ),
-            )
-        )  # fmt: skip
+        claim = "transfer from bone age beats training from scratch"
+        out += _paired(claim, results, scratch[0].named, cell.named, draws)
     return out
 
 
@@ -94,16 +90,26 @@ def _best_scheme(results: Results, draws: int) -> list[Hypothesis]:
 
 
 def _stack(results: Results, found: Stacked, draws: int) -> list[Hypothesis]:
-    best = results.best
+    claim = "the stacked ensemble beats its best member"
+    return [
+        one
+        for method, predicted in found.score.items()
+        for one in _paired(
+            claim, results, results.best.named, (f"stack ({method})", predicted), draws
+        )
+    ]
+
+
+def _paired(claim: str, results: Results, first: Arm, second: Arm, draws: int) -> list[Hypothesis]:
+    """One claim by the paper's two figures of the score."""
     return [
         Hypothesis(
-            claim="the stacked ensemble beats its best member", figure="RMSE",
-            first=best.name, second=f"stack ({method})", better=-1,
+            claim=claim, figure=name, first=first[0], second=second[0], better=better,
             difference=paired_difference(
-                rmse, results.test_truth, best.test, predicted, results.patients, draws=draws
+                metric, results.test_truth, first[1], second[1], results.patients, draws=draws
             ),
         )
-        for method, predicted in found.score.items()
+        for name, metric, better in FIGURES
     ]  # fmt: skip
 
 

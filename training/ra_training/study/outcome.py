@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,8 @@ from ra_training.metrics.classes import classes_of
 from ra_training.metrics.classes import confusion as confusions
 from ra_training.study import figures, report, tables
 from ra_training.study.config import Study
-from ra_training.study.hypotheses import hypotheses
+from ra_training.study.hypotheses import Hypothesis, hypotheses
+from ra_training.study.plan import done, specs
 from ra_training.study.results import Results, collect
 from ra_training.study.sets import Sets
 from ra_training.study.stacks import Calibrated, Stacked, calibrated, stacked
@@ -37,7 +39,7 @@ def conclude(study: Study, sets: Sets, root: Path) -> Path:
         tables.scores(results, found, study.bootstrap),
         tables.classes(results, found, study.bootstrap),
         tables.claims(claims),
-        *tables.groups(results, found, sets.test.samples),
+        *tables.groups(results, found, sets.test.samples, study.bootstrap),
         tables.calibration(calibration),
         tables.weights(found),
     ]
@@ -45,6 +47,7 @@ def conclude(study: Study, sets: Sets, root: Path) -> Path:
         made.append(tables.pretraining(results))
     if study.data.kind == "phantom":
         made.append(_explained(study, results, root))
+    hours = sum(float((done(root, s) or {})["seconds"]) for s in specs(study)) / 3600
     (root / "tables").mkdir(exist_ok=True)
     for table in made:
         table.write(root / "tables" / f"{table.name}.csv")
@@ -54,20 +57,42 @@ def conclude(study: Study, sets: Sets, root: Path) -> Path:
             {
                 "label": study.label, "edges": results.edges,
                 "tables": {t.name: asdict(t) for t in made},
-                "hypotheses": [asdict(h) | {"verdict": h.verdict} for h in claims],
+                "hypotheses": [_told(h) for h in claims],
+                "hours": hours,
             },
-            indent=1,
+            indent=1, allow_nan=False,
         ),
         encoding="utf-8",
     )  # fmt: skip
-    sizes = ", ".join(f"{n} {name}" for name, n in sets.sizes.items())
     return report.write(
         root / "report.html", name=study.name, label=study.label, tables=made, figures=drawn,
-        facts=f"Images: {sizes}. Seeds: {', '.join(map(str, study.plan.seeds))}. Networks of a "
-        "row are averaged over folds within a seed; figures are means over seeds. "
-        f"The best member is chosen out of fold: {results.best.name}.",
-        configuration=study.model_dump_json(indent=1),
+        facts=_facts(study, sets, results, hours), configuration=study.model_dump_json(indent=1),
     )  # fmt: skip
+
+
+def _facts(study: Study, sets: Sets, results: Results, hours: float) -> str:
+    """What was trained on what, and how the best member and the stacks were chosen."""
+    sizes = ", ".join(f"{n} {name}" for name, n in sets.sizes.items())
+    held = int(np.isfinite(results.score_cells[0].oof[0]).sum())
+    if held == len(sets.train):
+        how = "Networks of a row are averaged over folds within a seed; stacks, best member and "
+        how += "best scheme come from predictions out of fold."
+    else:
+        how = f"Of the training images {held} were held out of every network; stacks, best member "
+        how += "and best scheme come from predictions for them."
+    return (
+        f"Images: {sizes}. Seeds: {', '.join(map(str, study.plan.seeds))}; figures are means over "
+        f"seeds. {how} Best member: {results.best.name}. Training took {hours:.1f} hours in all."
+    )
+
+
+def _told(found: Hypothesis) -> dict[str, Any]:
+    """A hypothesis for JSON, which has no NaN."""
+    difference = {
+        k: None if isinstance(v, float) and not np.isfinite(v) else v
+        for k, v in asdict(found.difference).items()
+    }
+    return asdict(found) | {"difference": difference, "verdict": found.verdict}
 
 
 def _figures(
@@ -104,7 +129,7 @@ def _figures(
 
 
 def _panel(study: Study, sets: Sets, results: Results, root: Path) -> Path:
-    """Two images each of TN, FP, TP, FN, as far as there are, for 'damaged' = above zero."""
+    """Two images each of TN, FP, TP, FN where there are; positive: above the lowest quarter."""
     from ra_training.study.heatmaps import maps_of
 
     best = results.best

@@ -71,7 +71,10 @@ def check(study: Study) -> None:
     """
     from ra_training.zoo import config, schemes
 
-    places = tuple(float(i) for i in range(study.plan.classes))
+    places = tuple(
+        float(i)
+        for i in range(len(study.plan.edges) + 1 if study.plan.edges else study.plan.classes)
+    )
     for spec in specs(study):
         table = dict(spec.table)
         if spec.stage == "class":

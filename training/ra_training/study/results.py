@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ra_training.calibration.temperature import probabilities
 from ra_training.ensemble.ordinal import median_class
 from ra_training.errors import TrainingError
 from ra_training.metrics.agreement import rmse
@@ -27,7 +28,8 @@ class Cell:
 
     Attributes:
         oof: (s, n_train) out-of-fold scores, NaN where no trained fold holds the case out;
-        calibrate, test: (s, n) scores; the ``_logits`` (s, n, k - 1), k = 1 without classes.
+        calibrate, test: (s, n) scores; the ``_logits`` (s, n, k - 1), k = 1 without classes, of
+            ``oof`` with the same holes.
     """
 
     name: str
@@ -38,12 +40,22 @@ class Cell:
     oof: Array
     calibrate: Array
     test: Array
+    oof_logits: Array
     calibrate_logits: Array
     test_logits: Array
     keys: tuple[str, ...]
 
+    @property
+    def named(self) -> tuple[str, Array]:
+        """Name and scores on the test set."""
+        return self.name, self.test
+
+    def likeliest(self) -> NDArray[np.int64]:
+        """(s, n_test) classes of the largest probability, as accuracy is usually reported."""
+        return np.stack([probabilities(z).argmax(1) for z in self.test_logits])
+
     def classes(self, edges: tuple[float, ...]) -> NDArray[np.int64]:
-        """(s, n_test) classes: from logits where there are some, else from the score."""
+        """(s, n_test) classes: the median one of the logits, or of the score without logits."""
         if self.test_logits.shape[2]:
             return np.stack([median_class(z) for z in self.test_logits])
         return np.stack([classes_of(p, edges) for p in self.test])
@@ -125,18 +137,21 @@ def _cell(kind: tuple[str, str, str, str], part: list[Spec], sets: Sets, root: P
     for spec in part:
         with np.load(root / "runs" / spec.key / PREDICTIONS) as held:
             by_seed.setdefault(spec.seed, []).append({k: held[k].astype(float) for k in held})
+    first = next(iter(by_seed.values()))[0]
     oof = np.full((len(by_seed), len(sets.train)), np.nan)
-    for row, folds in zip(oof, by_seed.values(), strict=True):
+    logits = np.full((*oof.shape, first["valid_logits"].shape[1]), np.nan)
+    for s, folds in enumerate(by_seed.values()):
         for one in folds:
-            row[one["rows"].astype(int)] = one["valid"]
+            at = one["rows"].astype(int)
+            oof[s, at], logits[s, at] = one["valid"], one["valid_logits"]
 
     def mean(name: str) -> Array:
         return np.stack([np.mean([f[name] for f in folds], 0) for folds in by_seed.values()])
 
     return Cell(
         name=f"{architecture} {scheme}" + ("" if stage == "score" else f" {loss}"), stage=stage,
-        architecture=architecture, scheme=scheme, loss=loss, oof=oof, calibrate=mean("calibrate"),
-        test=mean("test"), calibrate_logits=mean("calibrate_logits"),
+        architecture=architecture, scheme=scheme, loss=loss, oof=oof, oof_logits=logits,
+        calibrate=mean("calibrate"), test=mean("test"), calibrate_logits=mean("calibrate_logits"),
         test_logits=mean("test_logits"), keys=tuple(s.key for s in part),
     )  # fmt: skip
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ra_training.data.overlap import no_patient_twice
 from ra_training.data.prepared import Prepared, load
 from ra_training.ensemble.edges import class_values, quantile_edges
-from ra_training.errors import TrainingError
 from ra_training.study.config import Part, Study
 from ra_training.study.folds import folds
 
@@ -62,13 +61,13 @@ def open_sets(study: Study, cache: Path, *, processes: int = 2) -> Sets:
         if part is not None:
             label = "months" if name == "pretrain" else "score"
             parts[name] = _open(study, part, label, cache, processes)
-    _no_patient_twice(parts)
+    no_patient_twice(parts)
     train, calibrate, test = parts["train"], parts["calibrate"], parts["test"]
     assert train is not None
     assert calibrate is not None
     assert test is not None
     scores = train.targets("score").astype(np.float64)
-    edges = quantile_edges(scores, study.plan.classes)
+    edges = study.plan.edges or quantile_edges(scores, study.plan.classes)
     return Sets(
         train=train, calibrate=calibrate, test=test, pretrain=parts["pretrain"],
         fold=folds([s.patient_id for s in train.samples], study.plan.folds),
@@ -87,19 +86,3 @@ def _open(study: Study, part: Part, label: str, cache: Path, processes: int) -> 
         prior=data.prior, label="months" if label == "months" else "score", height=data.height,
     )  # fmt: skip
     return generated(recipe, cache, processes=processes)
-
-
-def _no_patient_twice(parts: dict[str, Prepared | None]) -> None:
-    people = {
-        name: {s.patient_id for s in part.samples}
-        for name, part in parts.items()
-        if part is not None
-    }
-    for a, b in combinations(sorted(people), 2):
-        shared = people[a] & people[b]
-        if shared:
-            raise TrainingError(
-                code="patients-overlap",
-                text=f"{len(shared)} patients are in both {a} and {b}",
-                hint="give sets without a common patient, or other seeds",
-            )

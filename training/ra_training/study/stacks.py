@@ -53,7 +53,10 @@ def stacked(results: Results) -> Stacked:
         score["ridge"].append(ridge.predict(test))
         calibrate.append(fitted.predict(held))
         if classes is not None:
-            own = _classes(oof[known], truth[known], test, results.edges)
+            own = _classes(
+                _features(oof, results, s, "oof_logits")[known], truth[known],
+                _features(test, results, s, "test_logits"), results.edges,
+            )  # fmt: skip
             classes = None if own is None else [*classes, own]
     return Stacked(
         members=tuple(c.name for c in cells), weights=np.array(weights),
@@ -65,19 +68,22 @@ def stacked(results: Results) -> Stacked:
 def _classes(
     oof: Array, truth: Array, test: Array, edges: tuple[float, ...]
 ) -> NDArray[np.int64] | None:
+    """Classes (n_test,) by a proportional-odds model on features; None without every class."""
     try:
-        fitted = ordinal.fit(
-            _features(oof), classes_of(truth, edges), classes=len(edges) + 1, alpha=1e-2
-        )
+        fitted = ordinal.fit(oof, classes_of(truth, edges), classes=len(edges) + 1, alpha=1e-2)
     except TrainingError:
         return None
-    return fitted.predict(_features(test))
+    return fitted.predict(test)
 
 
-def _features(scores: Array) -> Array:
-    """Logarithms: odds of high classes do not run away with high scores."""
-    found: Array = np.log1p(np.maximum(scores, 0))
-    return found
+def _features(scores: Array, results: Results, seed: int, logits: str) -> Array:
+    """(n, m) statements of all members: logarithms of scores, mean cumulative logits of classes.
+
+    Logarithms, so that odds of high classes do not run away with high scores.
+    """
+    own = [np.log1p(np.maximum(scores, 0))]
+    own += [getattr(c, logits)[seed].mean(1, keepdims=True) for c in results.class_cells]
+    return np.concatenate(own, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

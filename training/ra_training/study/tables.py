@@ -60,6 +60,7 @@ def classes(results: Results, found: Stacked, draws: int) -> Table:
     """Severity classes, from class networks and from scores by the edges."""
     names = tuple(CLASS_METRICS)
     arms = [(c.name, c.classes(results.edges)) for c in results.class_cells]
+    arms += [(f"{c.name}, likeliest class", c.likeliest()) for c in results.class_cells]
     arms.append((f"{results.best.name} by edges", results.best.classes(results.edges)))
     stacked = np.stack([classes_of(p, results.edges) for p in found.score["nnls"]])
     arms.append(("stack (nnls) by edges", stacked))
@@ -90,19 +91,41 @@ def claims(found: Sequence[Hypothesis]) -> Table:
     )
 
 
-def groups(results: Results, found: Stacked, samples: Sequence[Sample]) -> list[Table]:
-    """The stack of the first seed by score band, source, reader and damaged site."""
-    predicted, truth = found.score["nnls"][0], results.test_truth
+def groups(results: Results, found: Stacked, samples: Sequence[Sample], draws: int) -> list[Table]:
+    """The stack by score band and source over all seeds; by reader and site of the first seed."""
+    predicted, truth = found.score["nnls"], results.test_truth
+    bands = strata.score_bands(truth)
+    order = [name for name, _, _ in strata.SCORE_BANDS if name in bands]
+    sources = [s.source for s in samples]
     tables = [
-        _strata("bands", "Stack by band of the true score", strata.by_score_band(truth, predicted)),
-        _strata("sources", "Stack by source", strata.by_source(samples, truth, predicted)),
-        _strata("readers", "Stack against each reader", strata.by_reader(samples, predicted)),
+        _grouped("bands", "Stack by band of the true score", results, predicted, bands, order,
+                 draws),
+        _grouped("sources", "Stack by source", results, predicted, sources,
+                 list(dict.fromkeys(sources)), draws),
+        _strata("readers", "Stack against each reader", strata.by_reader(samples, predicted[0])),
         _strata(
             "sites", "Error of the total where a site is damaged and where it is sound",
-            strata.residual_by_site(samples, truth, predicted),
+            strata.residual_by_site(samples, truth, predicted[0]),
         ),
     ]  # fmt: skip
     return [t for t in tables if t.rows]
+
+
+def _grouped(
+    name: str, title: str, results: Results, predicted: NDArray[Any], labels: Sequence[str],
+    order: Sequence[str], draws: int,
+) -> Table:  # fmt: skip
+    """Figures of every group with intervals; patients of the group resampled."""
+    rows = []
+    for group in order:
+        at = [i for i, label in enumerate(labels) if label == group]
+        patients = [results.patients[i] for i in at]
+        cells = _cells(METRICS, results.test_truth[at], predicted[:, at], patients, draws)
+        rows.append((group, str(len(at)), *cells))
+    return Table(
+        name=name, title=f"{title}, 95 % intervals", columns=("group", "n", *METRICS),
+        rows=tuple(rows),
+    )  # fmt: skip
 
 
 def weights(found: Stacked) -> Table:
@@ -120,11 +143,10 @@ def weights(found: Stacked) -> Table:
 
 def calibration(found: Calibrated) -> Table:
     """Coverage of the 90 % interval by band of the prediction, and what the temperature did."""
+    limits = [found.interval.upper[g] for g in found.coverage.bands]
     rows = [
         (f"predicted up to {upper:.0f}" if upper < 1e8 else "predicted above", str(n), f"{c:.3f}")
-        for upper, n, c in zip(
-            found.interval.upper, found.coverage.counts, found.coverage.by_band, strict=False
-        )
+        for upper, n, c in zip(limits, found.coverage.counts, found.coverage.by_band, strict=True)
     ]
     total = str(sum(found.coverage.counts))
     rows.append(("all", total, f"{found.coverage.overall:.3f}"))

@@ -12,9 +12,9 @@ from ra_engine.prepare import Preprocessing, prepare_image
 from ra_engine.types import Radiograph
 from ra_training.errors import TrainingError
 from ra_training.phantom import render_exposure, sample_grades
-from ra_training.robustness.changes import CHANGES, SPACINGS_MM
-from ra_training.robustness.distance import beside_itself, frechet, real_images
-from ra_training.robustness.measure import judge
+from ra_training.robustness.changes import CHANGES
+from ra_training.robustness.distance import beside_itself, frechet, generated, like, real_images
+from ra_training.robustness.measure import exposed, judge
 
 SPEC = Preprocessing(kind="letterbox", rows=128, columns=160)
 
@@ -38,7 +38,7 @@ def test_a_change_keeps_an_image_of_the_kind(name: str) -> None:
     assert changed.pixels.shape != shot.pixels.shape or (changed.pixels != shot.pixels).any()
 
 
-@pytest.mark.parametrize("name", ["monochrome1", "compression", "pixel size"])
+@pytest.mark.parametrize("name", ["monochrome1", "jpeg", "jpeg 2000"])
 def test_prepared_images_stay_alike(name: str) -> None:
     shot = _shot()
     changed = CHANGES[name](shot, np.random.default_rng(2))
@@ -46,13 +46,25 @@ def test_prepared_images_stay_alike(name: str) -> None:
     assert np.abs(before - after).mean() < 0.02
 
 
-def test_pixels_get_the_size_of_a_detector() -> None:
-    shot = _shot()
-    assert shot.spacing_mm is not None
-    for seed in range(5):
-        changed = CHANGES["pixel size"](shot, np.random.default_rng(seed))
-        spacing = shot.spacing_mm[0] * shot.pixels.shape[0] / changed.pixels.shape[0]
-        assert SPACINGS_MM[0] * 0.99 <= spacing <= SPACINGS_MM[1] * 1.01
+def test_other_pixels_are_the_same_exposure_with_detail_of_its_own() -> None:
+    coarse, spacing = exposed(3, "clinic", 300)
+    fine, finer = exposed(3, "clinic", 600)
+    assert finer == pytest.approx(spacing / 2, rel=0.01)
+    before, after = (prepare_image(s, SPEC)[0] * SPEC.std for s in (coarse, fine))
+    assert np.abs(before - after).mean() < 0.02
+    enlarged = cv2.resize(coarse.pixels, fine.pixels.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    edges = [cv2.Laplacian(p.astype(np.float64), -1).std() for p in (fine.pixels, enlarged)]
+    assert edges[0] > 1.2 * edges[1]
+
+
+def test_generated_images_are_shown_as_coarse_as_the_real_ones() -> None:
+    shots = generated(2, 5)
+    assert sorted(shots) == ["children", "hands", "wrists"]
+    tiny = Radiograph(pixels=np.zeros((64, 64), np.uint16))
+    for shot in (s for made in shots.values() for s in made):
+        assert max(like(shot, tiny).pixels.shape) == 64
+    large = Radiograph(pixels=np.zeros((900, 900), np.uint16))
+    assert like(shots["hands"][0], large) is shots["hands"][0]
 
 
 def test_the_bar_counts_lost_images_as_moved() -> None:

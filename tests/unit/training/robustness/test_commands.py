@@ -45,6 +45,14 @@ def test_explain_prints_its_figures() -> None:
     assert 0 <= told["maps"]["graph"]["energy"] <= 1
 
 
+@pytest.mark.nightly
+def test_the_shipped_bundle_keeps_the_bar() -> None:
+    done = CliRunner().invoke(main, ["robustness", "--bundles", str(BUNDLES), "--n", "200"])
+    assert done.exit_code == 0, done.output
+    changes = json.loads(done.stdout)["changes"]
+    assert {c["change"]: c["within"] for c in changes if not c["holds"]} == {}
+
+
 def test_robustness_prints_every_change_and_the_distance(tmp_path: Path) -> None:
     real = WRISTS if WRISTS.is_dir() else None
     extra = ["--real", str(real)] if real else []
@@ -54,10 +62,10 @@ def test_robustness_prints_every_change_and_the_distance(tmp_path: Path) -> None
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
     assert [c["change"] for c in told["changes"]] == [
-        "rotation", "exposure", "monochrome1", "compression", "pixel size",
+        "rotation", "exposure", "monochrome1", "jpeg", "jpeg 2000", "pixel size",
     ]  # fmt: skip
     assert all(c["n"] == 3 for c in told["changes"])
     if real is None:
         pytest.skip("no real wrists at hand: the distance was not measured")
-    own = told["distance"]
+    own = told["distance"][WRISTS.name]
     assert own["real_to_generated_wrists"] > own["generated_wrists_to_themselves"]

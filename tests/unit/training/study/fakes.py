@@ -90,6 +90,8 @@ def fake_runs(made: Study, root: Path) -> Sets:
                 logits = arrays[name][:, None] - np.asarray(sets.edges)
                 arrays[f"{name}_logits"] = logits / 5 if spec.stage == "class" else logits[:, :0]
             arrays["valid"] = arrays["valid"] + draw.normal(0, noise, len(rows))
+            logits = arrays["valid"][:, None] - np.asarray(sets.edges)
+            arrays["valid_logits"] = logits / 5 if spec.stage == "class" else logits[:, :0]
         np.savez(folder / "predictions.npz", rows=rows, **arrays)
         (folder / "metrics.jsonl").write_text(
             "".join(json.dumps({"step": i, "loss": 1 / i}) + "\n" for i in range(1, 30))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ra_training.calibration.conformal import coverage
 from ra_training.errors import TrainingError
 from ra_training.study import figures, published, report, tables
 from ra_training.study.hypotheses import hypotheses
@@ -19,7 +21,8 @@ from tests.unit.training.study.fakes import fake_runs, study
 def test_claims_come_out_as_the_predictions_were_made(tmp_path: Path) -> None:
     made = study(tmp_path)
     results = collect(made, fake_runs(made, tmp_path), tmp_path)
-    found = {(h.claim, h.second): h for h in hypotheses(results, stacked(results), draws=200)}
+    every = hypotheses(results, stacked(results), draws=200)
+    found = {(h.claim, h.second): h for h in every if h.figure != "PCC"}
     transfer = found["transfer from bone age beats training from scratch", "mobilenet_v2 finetuned"]
     assert transfer.verdict == "holds"
     assert transfer.difference.high < 0
@@ -67,6 +70,64 @@ def test_a_study_with_runs_left_makes_no_report(tmp_path: Path) -> None:
     with pytest.raises(TrainingError) as refused:
         collect(made, sets, tmp_path)
     assert refused.value.code == "study-unfinished"
+
+
+def test_both_figures_of_the_paper_are_compared(tmp_path: Path) -> None:
+    made = study(tmp_path)
+    results = collect(made, fake_runs(made, tmp_path), tmp_path)
+    found = hypotheses(results, stacked(results), draws=60)
+    transfer = [h for h in found if h.claim.startswith("transfer")]
+    assert [(h.figure, h.better) for h in transfer] == [("RMSE", -1), ("PCC", 1)]
+    assert [h.verdict for h in transfer] == ["holds", "holds"]
+
+
+def test_the_likeliest_class_is_told_beside_the_median_one(tmp_path: Path) -> None:
+    made = study(tmp_path)
+    results = collect(made, fake_runs(made, tmp_path), tmp_path)
+    cell = results.class_cells[0]
+    cell.test_logits[0, 0] = (0.3, -0.3)  # P = .43, .15, .43
+    cell.test_logits[0, 1] = (0.3, -0.4)
+    assert cell.classes(results.edges)[0, :2].tolist() == [1, 1]
+    assert cell.likeliest()[0, 1] == 0
+    names = [row[0] for row in tables.classes(results, stacked(results), 30).rows]
+    assert {cell.name, f"{cell.name}, likeliest class"} <= set(names)
+
+
+def test_class_networks_enter_the_stacked_ordinal_model(tmp_path: Path) -> None:
+    made = study(tmp_path)
+    results = collect(made, fake_runs(made, tmp_path), tmp_path)
+    before = stacked(results).classes
+    assert before is not None
+    for cell in results.class_cells:
+        cell.test_logits[:] = cell.test_logits[:, ::-1].copy()
+    after = stacked(results).classes
+    assert after is not None
+    assert (before != after).any()
+
+
+def test_every_band_of_the_score_has_intervals(tmp_path: Path) -> None:
+    made = study(tmp_path)
+    sets = fake_runs(made, tmp_path)
+    results = collect(made, sets, tmp_path)
+    bands = tables.groups(results, stacked(results), sets.test.samples, 30)[0]
+    assert bands.name == "bands"
+    assert [r[0] for r in bands.rows] == ["0", "1-10", "11-50", "over 50"]
+    assert sum(int(r[1]) for r in bands.rows) == len(sets.test)
+    cells = dict(zip(bands.columns, bands.rows[0], strict=True))
+    assert cells["pcc"] == "-"  # all truths are zero
+    assert " to " in cells["mae"]
+
+
+def test_coverage_is_told_under_the_band_that_it_belongs_to(tmp_path: Path) -> None:
+    made = study(tmp_path)
+    results = collect(made, fake_runs(made, tmp_path), tmp_path)
+    found = calibrated(results, stacked(results))
+    interval = replace(found.interval, upper=(1.0, 2.0, 50.0, 1e9), low=(9.0,) * 4,
+                       high=(9.0,) * 4)  # fmt: skip
+    cover = coverage(interval, np.array([20.0, 90.0]), np.array([21.0, 120.0]))
+    table = tables.calibration(replace(found, interval=interval, coverage=cover))
+    assert table.rows[0] == ("predicted up to 50", "1", "1.000")
+    assert table.rows[1] == ("predicted above", "1", "0.000")
 
 
 def test_intervals_are_fitted_apart_from_the_test_set(tmp_path: Path) -> None:

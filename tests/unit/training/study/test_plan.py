@@ -111,6 +111,16 @@ def test_a_wrong_study_is_refused(text: str, words: str, tmp_path: Path) -> None
     assert words in f"{refused.value.code} {refused.value}"
 
 
+def test_edges_may_be_given(tmp_path: Path) -> None:
+    made = study(tmp_path, edges=[0.0, 10.0, 40.0])
+    found = sets.open_sets(made, tmp_path)
+    assert found.edges == (0.0, 10.0, 40.0)
+    assert len(found.values) == 4
+    assert found.values[0] == 0
+    with pytest.raises(ValueError, match="ascending"):
+        study(tmp_path, edges=[10.0, 0.0])
+
+
 def test_unknown_losses_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="none of"):
         study(tmp_path, class_losses=["hinge"])

@@ -18,11 +18,11 @@ SMALL = ("architecture=mobilenet_v2", "epochs=1", "batch=4", "scheme=head")
 
 
 def folder(path: Path, n: int = 8) -> str:
-    """A saved set of noise."""
+    """A saved set of noise; its folder's name is in the names of its patients."""
     pixels = np.random.default_rng(1).integers(0, 255, (n, 64, 64), np.uint8)
     samples = tuple(
         Sample(
-            key=f"k{i}", patient_id=f"p{i}", visit="1", source="phantom", image=None,
+            key=f"k{i}", patient_id=f"{path.name}{i}", visit="1", source="phantom", image=None,
             hands="left", score=float(3 * i),
         )
         for i in range(n)
@@ -34,9 +34,9 @@ def folder(path: Path, n: int = 8) -> str:
 def arguments(tmp_path: Path, *changes: str) -> list[str]:
     """A small run by the shipped configuration."""
     sets = [word for change in (*SMALL, *changes) for word in ("--set", change)]
-    data = folder(tmp_path / "set")
+    train, valid = (folder(tmp_path / name) for name in ("train", "valid"))
     out = str(tmp_path / "run")
-    return ["fit", "zoo", str(RECIPE), "--train", data, "--valid", data, "--out", out, *sets]
+    return ["fit", "zoo", str(RECIPE), "--train", train, "--valid", valid, "--out", out, *sets]
 
 
 def test_a_network_is_trained_from_the_shipped_configuration(tmp_path: Path) -> None:
@@ -51,6 +51,16 @@ def test_a_network_is_trained_from_the_shipped_configuration(tmp_path: Path) -> 
     assert sorted(p.name for p in (tmp_path / "run").iterdir()) == [
         "checkpoint.safetensors", "config.json", "member.safetensors", "metrics.jsonl",
     ]  # fmt: skip
+
+
+def test_a_patient_in_both_sets_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("torchvision", reason="install ra-daemon[train]")
+    words = arguments(tmp_path)
+    words[words.index("--valid") + 1] = str(tmp_path / "train")
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 1
+    assert "patients-overlap: 8 patients are in both train and valid" in done.output
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_wrong_setting_is_one_line(tmp_path: Path) -> None:
