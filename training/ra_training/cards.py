@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ra_training.phantom import PHANTOM_VERSION
+from ra_training.phantom import PHANTOM_VERSION, nuisance
 
 _HONEST = """**Demonstration only, not for clinical use.** The weights were trained on generated
 radiographs (phantoms) of version {version}; no image of a patient was used. The figures below are
@@ -38,19 +38,21 @@ Test: {recipe["evaluate"]["images"]} two-hand images (seed {recipe["evaluate"]["
 prior, end to end through the locator; seeds never trained or calibrated on.
 
 ## Phantom figures on the test images, both hands
+With 95 % intervals, subjects resampled.
+
 | figure | value |
 |---|---|
 | images scored | {figures["n"]} of {figures["asked"]} |
-| PCC | {figures["pcc"]:.3f} |
-| RMSE | {figures["rmse"]:.2f} |
-| MAE | {figures["mae"]:.2f} |
-| bias | {figures["bias"]:+.2f} |
-| QWK of damage bands | {figures["qwk"]:.3f} |
-| coverage of the 90 % prediction interval | {figures["coverage"]:.3f} |
+| PCC | {_with_interval(figures, "pcc", ".3f")} |
+| RMSE | {_with_interval(figures, "rmse", ".2f")} |
+| MAE | {_with_interval(figures, "mae", ".2f")} |
+| bias | {_with_interval(figures, "bias", "+.2f")} |
+| QWK of damage bands | {_with_interval(figures, "qwk", ".3f")} |
+| coverage of the 90 % prediction interval | {_with_interval(figures, "coverage", ".3f")} |
 | coverage by band of the prediction | {cover} |
 | mean width of the interval | {figures["width"]:.1f} |
-| one hand: PCC | {figures["hand_pcc"]:.3f} |
-| one hand: RMSE | {figures["hand_rmse"]:.2f} |
+| one hand: PCC | {_with_interval(figures, "hand_pcc", ".3f")} |
+| one hand: RMSE | {_with_interval(figures, "hand_rmse", ".2f")} |
 | PCC of the small baseline on the same images | {figures["baseline_pcc"]:.3f} ({each}) |
 
 | true total | n | MAE | bias |
@@ -61,6 +63,9 @@ The small baseline is a six-convolution network of 0.17 M parameters on whole 25
 {recipe["evaluate"]["baseline_train"]} images, {recipe["evaluate"]["baseline_epochs"]} epochs;
 the figure is the mean of {len(figures["baseline_pcc_each"])} trainings that differ by their seed.
 That it comes this far says how easy these images are: read every figure above beside it.
+
+## What varies in the images
+{nuisance.table()}
 
 ## Limits
 Adults, both hands or one, postero-anterior. Not for feet, children, casts or prostheses. A joint
@@ -86,4 +91,12 @@ generator, version {version_seen} (seed {recipe["locator"]["held_seed"]}).
 | figure | value |
 |---|---|
 {rows}
+
+## What varies in the images
+{nuisance.table()}
 """
+
+
+def _with_interval(figures: dict[str, Any], name: str, form: str) -> str:
+    low, high = figures["intervals"][name]
+    return f"{figures[name]:{form}} ({low:{form}} to {high:{form}})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,16 @@ import numpy as np
 
 from ra_training import assemble, calibrate
 from ra_training.cohorts import run
-from ra_training.metrics.agreement import pcc, rmse
+from ra_training.metrics.agreement import Array, Metric, bias, mae, pcc, rmse
+from ra_training.metrics.bootstrap import bootstrap
 from ra_training.metrics.classes import classes_of, quadratic_kappa
 from ra_training.metrics.strata import by_score_band
+from ra_training.phantom import PHANTOM_VERSION
 from ra_training.scorer.bands import EDGES_BOTH
 
 HAND_MAX, BOTH_MAX = 140.0, 280.0
+DRAWS = 2000
+"""Resamples behind an interval."""
 
 
 def calibration(recipe: dict[str, Any], runs: Path, out: Path) -> dict[str, Any]:
@@ -42,9 +47,10 @@ def calibration(recipe: dict[str, Any], runs: Path, out: Path) -> dict[str, Any]
 
 
 def measured(recipe: dict[str, Any], out: Path, both: dict[str, Any]) -> dict[str, Any]:
-    """Figures of the graphs under ``out`` on the recipe's test images, and the small baseline."""
-    from ra_training import baseline
+    """Figures of the graphs under ``out`` on the recipe's test images, and the small baseline.
 
+    ``intervals`` holds 95 % limits of each figure, subjects resampled (both hands together).
+    """
     table = recipe["evaluate"]
     locator, graph = (out / n / "graph.onnx" for n in ("locator", "demo"))
     cohort = run(locator, graph, table["images"], table["seed"], table["prior"])
@@ -56,26 +62,24 @@ def measured(recipe: dict[str, Any], out: Path, both: dict[str, Any]) -> dict[st
     upper, low, high = (np.asarray(both[k]) for k in ("upper", "low", "high"))
     group = np.searchsorted(upper, predicted, side="left")
     limits = np.minimum(BOTH_MAX, predicted + high[group]) - np.maximum(0, predicted - low[group])
-    train = baseline.images(table["baseline_train"], table["baseline_seed"], table["prior"])
-    test = baseline.images(table["images"], table["seed"], table["prior"])
-    small = [
-        pcc(
-            test[1].astype(np.float64),
-            baseline.fit_predict(train, test[0], epochs=table["baseline_epochs"], seed=seed),
-        )
-        for seed in table["baseline_weights"]
-    ]
+    people = [str(i) for i in range(len(truth))]
+    found = {
+        name: bootstrap(metric, truth, predicted, people, draws=DRAWS)
+        for name, metric in _FIGURES.items()
+    }
+    found["coverage"] = bootstrap(
+        lambda inside, _: float(inside.mean()), covered.astype(np.float64), predicted, people,
+        draws=DRAWS,
+    )  # fmt: skip
+    hand_truth, twice = cohort.truth[whole].ravel(), [p for p in people for _ in range(2)]
+    for name, metric in (("hand_pcc", pcc), ("hand_rmse", rmse)):
+        found[name] = bootstrap(metric, hand_truth, hands.ravel(), twice, draws=DRAWS)
+    small = small_baseline(table, out / "baseline.json")
     return {
         "n": int(whole.sum()),
         "asked": table["images"],
-        "pcc": pcc(truth, predicted),
-        "rmse": rmse(truth, predicted),
-        "mae": float(np.abs(predicted - truth).mean()),
-        "bias": float((predicted - truth).mean()),
-        "qwk": quadratic_kappa(
-            classes_of(truth, EDGES_BOTH), classes_of(np.rint(predicted), EDGES_BOTH)
-        ),
-        "coverage": float(covered.mean()),
+        **{name: f.value for name, f in found.items()},
+        "intervals": {name: [f.low, f.high] for name, f in found.items()},
         "coverage_by_band": [
             float(covered[group == g].mean()) for g in range(len(upper)) if (group == g).any()
         ],
@@ -84,8 +88,44 @@ def measured(recipe: dict[str, Any], out: Path, both: dict[str, Any]) -> dict[st
             name: (int(f["n"]), f["mae"], f["bias"])
             for name, f in by_score_band(truth, predicted).items()
         },
-        "hand_pcc": pcc(cohort.truth[whole].ravel(), hands.ravel()),
-        "hand_rmse": rmse(cohort.truth[whole].ravel(), hands.ravel()),
         "baseline_pcc": float(np.mean(small)),
         "baseline_pcc_each": small,
     }
+
+
+def small_baseline(table: dict[str, Any], kept: Path) -> list[float]:
+    """PCC of each training of the small network on the recipe's test images.
+
+    Kept in a file beside what decides it, because five trainings take most of an hour of one core.
+    """
+    facts = {k: v for k, v in table.items() if k.startswith("baseline_")} | {
+        "images": table["images"], "seed": table["seed"], "prior": table["prior"],
+        "generator": PHANTOM_VERSION,
+    }  # fmt: skip
+    if kept.exists():
+        told = json.loads(kept.read_text(encoding="utf-8"))
+        if told["facts"] == facts:
+            return [float(v) for v in told["pcc"]]
+    from ra_training import baseline
+
+    train = baseline.images(table["baseline_train"], table["baseline_seed"], table["prior"])
+    test = baseline.images(table["images"], table["seed"], table["prior"])
+    found = [
+        pcc(
+            test[1].astype(np.float64),
+            baseline.fit_predict(train, test[0], epochs=table["baseline_epochs"], seed=seed),
+        )
+        for seed in table["baseline_weights"]
+    ]
+    kept.write_text(json.dumps({"facts": facts, "pcc": found}, indent=1), encoding="utf-8")
+    return found
+
+
+def _kappa(truth: Array, predicted: Array) -> float:
+    bands = [classes_of(np.rint(v), EDGES_BOTH) for v in (truth, predicted)]
+    return quadratic_kappa(*bands)
+
+
+_FIGURES: dict[str, Metric] = {
+    "pcc": pcc, "rmse": rmse, "mae": mae, "bias": bias, "qwk": _kappa,
+}  # fmt: skip

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ra_training.phantom.canvas import Point
+from ra_training.phantom.nuisance import CHANCES, RANGES, normal
 from ra_training.phantom.streams import stream
 
 METACARPAL = (46.0, 68.0, 65.0, 58.0, 54.0)
@@ -94,33 +95,37 @@ class Anatomy:
 def draw_anatomy(seed: int, *, female: bool | None = None) -> Anatomy:
     """The anatomy of a subject; about 72 % are women, as in rheumatoid arthritis cohorts."""
     draw = stream(seed, "anatomy")
-    sex = bool(draw.random() < 0.72)
+    sex = bool(draw.random() < CHANCES["women"])
     woman = sex if female is None else female
-    density = min(1.3, max(0.65, float(draw.normal(1.0, 0.13))))
+    density = normal("density", 0.13, draw)
     scale = (0.91 if woman else 1.0) * (1 + min(0.1, max(-0.1, float(draw.normal(0, 0.04)))))
-    cortex = float(draw.uniform(1.6, 2.5)) * (0.94 if woman else 1.0)
+    cortex = RANGES["cortex"].draw(draw) * (0.94 if woman else 1.0)
     lengths = tuple(
         tuple(1 + min(0.06, max(-0.06, float(draw.normal(0, 0.025)))) for _ in range(4))
         for _ in range(5)
     )
-    worn = draw.random() < 0.35
-    distal = tuple(float(draw.uniform(0, 0.8)) if worn else 0.0 for _ in range(5))
+    worn = draw.random() < CHANCES["worn DIP joints"]
+    distal = tuple(RANGES["worn"].draw(draw) if worn else 0.0 for _ in range(5))
     return Anatomy(
         female=woman,
         scale=scale,
         density=density,
         cortex=cortex,
-        porosis=float(draw.uniform(0.0, 0.30)),
-        frailty=float(draw.uniform(0.2, 1.6)),
-        lean=float(draw.uniform(0.0, 1.8)),
+        porosis=RANGES["porosis"].draw(draw),
+        frailty=RANGES["frailty"].draw(draw),
+        lean=RANGES["lean"].draw(draw),
         lengths=lengths,
         widths=1 + min(0.1, max(-0.1, float(draw.normal(0, 0.04)))),
         ulnar_variance=float(draw.normal(0, 1.1)),
         inclination=float(draw.normal(0, 0.05)),
-        space=min(1.2, max(0.8, float(draw.normal(1.0, 0.08)))),
+        space=normal("space", 0.08, draw),
         osteoarthritis=distal,
-        ring=_one(draw, 0.15, (("left", 3), ("left", 2), ("right", 3))),
-        short=_one(draw, 0.02, tuple((s, d) for s in ("left", "right") for d in (1, 2, 3, 4))),
+        ring=_one(draw, CHANCES["a ring"], (("left", 3), ("left", 2), ("right", 3))),
+        short=_one(
+            draw,
+            CHANCES["a missing finger tip"],
+            tuple((s, d) for s in ("left", "right") for d in (1, 2, 3, 4)),
+        ),
     )
 
 

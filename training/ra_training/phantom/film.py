@@ -12,6 +12,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from ra_training.phantom.canvas import Canvas, Field
+from ra_training.phantom.nuisance import CHANCES, RANGES
 from ra_training.phantom.streams import stream
 
 MU_SOFT = 0.022  # 1/mm
@@ -48,18 +49,18 @@ def draw_tube(seed: int, rows: int) -> Tube:
     draw = stream(seed, "exposure")
     border = max(2, rows // 22)
     return Tube(
-        quanta=float(np.exp(draw.uniform(np.log(1.5e3), np.log(3e4)))),
-        energy=float(draw.uniform(0.8, 1.2)),
-        blur_mm=float(draw.uniform(0.12, 0.42)),
-        gamma=float(draw.uniform(0.55, 0.95)),
-        latitude=float(draw.uniform(0.40, 0.80)),
-        scatter=float(draw.uniform(0.05, 0.14)),
-        black=float(draw.uniform(0.02, 0.12)),
+        quanta=RANGES["quanta"].draw(draw),
+        energy=RANGES["energy"].draw(draw),
+        blur_mm=RANGES["blur"].draw(draw),
+        gamma=RANGES["gamma"].draw(draw),
+        latitude=RANGES["latitude"].draw(draw),
+        scatter=RANGES["scatter"].draw(draw),
+        black=RANGES["black"].draw(draw),
         collimation=tuple(int(v) for v in draw.integers(0, border, 4)),  # type: ignore[arg-type]
         tilt=float(draw.normal(0, 0.015)),
-        inverted=bool(draw.random() < 0.3),
-        bits=14 if draw.random() < 0.3 else 12,
-        marker=bool(draw.random() < 0.8),
+        inverted=bool(draw.random() < CHANCES["MONOCHROME1"]),
+        bits=14 if draw.random() < CHANCES["14 bits instead of 12"] else 12,
+        marker=bool(draw.random() < CHANCES["a lead letter"]),
     )
 
 

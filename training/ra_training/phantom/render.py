@@ -16,6 +16,7 @@ from ra_training.phantom.erosion import Notch
 from ra_training.phantom.exposure import Box, Exposure, HandTruth, Side
 from ra_training.phantom.grades import SubjectGrades
 from ra_training.phantom.hand import build
+from ra_training.phantom.nuisance import RANGES
 from ra_training.phantom.plan import Growth, HandPlan, Subject
 from ra_training.phantom.soft import Capsule
 from ra_training.phantom.streams import stream
@@ -73,7 +74,7 @@ def render_exposure(
     growth = Growth(age if age is not None and age < 18 else None, anatomy.female)
     size = anatomy.scale * (1.0 if growth.age is None else 0.5 + 0.5 * min(1.0, growth.age / 16))
     draw = stream(shot, "field")
-    field_mm = float(draw.uniform(242, 290)) * max(size, 0.55)
+    field_mm = RANGES["field"].draw(draw) * max(size, 0.55)
     px = spacing_mm if spacing_mm is not None else field_mm / height
     columns = round(height * (1.3 if hands == "both" else 0.85))
     canvas = Canvas(rows=height, columns=columns, px=px)

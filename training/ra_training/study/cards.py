@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from ra_training.metrics.bootstrap import Interval
+from ra_training.phantom import nuisance
 from ra_training.study.config import Study
 from ra_training.study.sets import Sets
 
@@ -19,8 +22,12 @@ tried."""
 def study_card(
     study: Study, sets: Sets, *, name: str, version: str, use: str, data: str,
     figures: Mapping[str, Interval], members: Sequence[tuple[str, float]], classes: str,
+    baseline: Sequence[float] = (),
 ) -> str:  # fmt: skip
-    """Markdown: use, data, members, figures with intervals, limits."""
+    """Markdown: use, data, members, figures with intervals, limits.
+
+    ``baseline``: PCC of each training of the small network on the test images.
+    """
     head = (_PHANTOM if study.data.kind == "phantom" else _REAL).format(data=data, use=use)
     size = f"{study.data.rows} x {study.data.columns}"
     unit = "the whole image, padded" if study.data.unit == "image" else "one hand, canonical view"
@@ -56,9 +63,24 @@ Class edges, from the training set: {", ".join(f"{e:g}" for e in sets.edges)}.
 {rows}
 
 The 90 % prediction interval is split conformal by band of the prediction, on the calibration set.
-
+{_easy(study, baseline)}
 ## Limits
 Hands only, adults, postero-anterior. Not for feet, children, casts or prostheses. A joint that
 cannot be judged is not recognised as such. The full tables, hypotheses and the configuration are in
 the study's report.
+"""
+
+
+def _easy(study: Study, baseline: Sequence[float]) -> str:
+    """How easy generated images are: the small baseline's PCC, and what varies in them."""
+    if study.data.kind != "phantom":
+        return ""
+    each = ", ".join(f"{v:.3f}" for v in baseline)
+    told = f"{np.mean(baseline):.3f} ({each})" if len(baseline) else "not measured"
+    return f"""
+PCC of the small baseline (six convolutions, whole images of 256 x 320, 1100 of them, 16 epochs) on
+the same test images: {told}. It says how easy these images are: read every figure beside it.
+
+## What varies in the images
+{nuisance.table()}
 """

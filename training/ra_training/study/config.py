@@ -102,6 +102,9 @@ class Study(_Table):
     plan: Plan
     train: dict[str, Any] = {}
     pretrain: dict[str, Any] = {}
+    baselines: int = Field(
+        default=0, ge=0, description="trainings of the small baseline on generated images"
+    )
     bootstrap: int = Field(default=1000, ge=20)
     images_per_second: dict[str, float] = {}
 

@@ -27,6 +27,7 @@ from ra_training.study.manifest import HAND_MAX, score_tables
 from ra_training.study.results import Results, collect
 from ra_training.study.sets import Sets
 from ra_training.study.stacks import stacked
+from ra_training.study.yardstick import yardstick
 from ra_training.zoo import member as members
 from ra_training.zoo.augment import plain
 from ra_training.zoo.export import OUTPUTS, export_graph
@@ -75,7 +76,7 @@ def export(
     card = cards.study_card(
         study, sets, name=name, version=version, use=use, data=_images(study), figures=figures,
         members=list(zip(carried.names, carried.weights, strict=True)),
-        classes=carried.class_name,
+        classes=carried.class_name, baseline=yardstick(study, root),
     )  # fmt: skip
     assemble.seal(target, text, card)
     return target

@@ -19,6 +19,7 @@ from ra_training.study.plan import done, specs
 from ra_training.study.results import Results, collect
 from ra_training.study.sets import Sets
 from ra_training.study.stacks import Calibrated, Stacked, calibrated, stacked
+from ra_training.study.yardstick import yardstick
 
 EXPLAINED = 60
 """Generated subjects on which maps are measured; a seed of its own."""
@@ -45,6 +46,9 @@ def conclude(study: Study, sets: Sets, root: Path) -> Path:
     ]
     if results.pretrain:
         made.append(tables.pretraining(results))
+    small = yardstick(study, root)
+    if small:
+        made.append(tables.yardstick(small))
     if study.data.kind == "phantom":
         made.append(_explained(study, results, root))
     hours = sum(float((done(root, s) or {})["seconds"]) for s in specs(study)) / 3600

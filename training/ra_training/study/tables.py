@@ -170,6 +170,16 @@ def pretraining(results: Results) -> Table:
     )  # fmt: skip
 
 
+def yardstick(small: Sequence[float]) -> Table:
+    """PCC of the small baseline on the same test images."""
+    rows = [(f"training {i}", f"{v:.3f}") for i, v in enumerate(small)]
+    rows.append(("mean", f"{np.mean(small):.3f}"))
+    return Table(
+        name="baseline", title="The small baseline (six convolutions) on the same test images",
+        columns=("training", "pcc"), rows=tuple(rows),
+    )  # fmt: skip
+
+
 def _cells(
     metrics: Mapping[str, Callable[..., float]], truth: NDArray[Any], predicted: NDArray[Any],
     patients: Sequence[str], draws: int,
