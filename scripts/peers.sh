@@ -3,7 +3,7 @@
 # else the command is printed (the tests that need them are then skipped, each with its reason).
 set -eu
 
-packages="dcmtk dicom3tools orthanc pixelmed-apps default-jre-headless postgresql systemd"
+packages="chromium dcmtk dicom3tools orthanc pixelmed-apps default-jre-headless postgresql systemd"
 
 missing=
 for package in $packages; do

@@ -49,7 +49,7 @@ def test_bundles_are_small_demonstrations() -> None:
     assert sum(f.stat().st_size for f in BUNDLES.rglob("*") if f.is_file()) < 12_000_000
 
 
-@pytest.mark.parametrize("trunk", ["residual", "plain", "mobile"])
+@pytest.mark.parametrize("trunk", ["residual", "plain", "dense", "mobile"])
 def test_export_keeps_the_numbers(trunk: str, tmp_path: Path) -> None:
     torch = pytest.importorskip("torch", reason="torch is absent: pip install ra-daemon[train]")
     pytest.importorskip("onnxscript", reason="onnxscript is absent: pip install ra-daemon[train]")
