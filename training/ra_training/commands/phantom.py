@@ -19,10 +19,14 @@ import click
 @click.option("--sop-class", default="DX", type=click.Choice(["DX", "CR"]), help="Of DICOM files.")
 @click.option("--size", default=640, type=click.IntRange(160, 4096), help="Rows of an image.")
 @click.option("--child-fraction", default=0.0, type=click.FloatRange(0, 1))
+@click.option(
+    "--cast-fraction", default=0.0, type=click.FloatRange(0, 1),
+    help="Share of radiographs with a hand in a plaster cast; adds a column `cast`.",
+)  # fmt: skip
 @click.option("--nonhand", default=None, help="Images of this kind instead, for gate tests.")
 def command(
     n: int, seed: int, out: Path, hands: str, visits: int, prior: str, form: str, sop_class: str,
-    size: int, child_fraction: float, nonhand: str | None,
+    size: int, child_fraction: float, cast_fraction: float, nonhand: str | None,
 ) -> None:  # fmt: skip
     """Write N subjects times VISITS radiographs and labels.csv to OUT."""
     from ra_training.phantom import generate
@@ -33,17 +37,18 @@ def command(
         return
     samples = generate(
         n, seed, hands=hands, visits=visits, prior=prior, height=size,  # type: ignore[arg-type]
-        child_fraction=child_fraction,
+        child_fraction=child_fraction, cast_fraction=cast_fraction,
     )  # fmt: skip
     from ra_training.phantom.labels import columns, row
     from ra_training.phantom.writers import write
 
     with (out / "labels.csv").open("w", newline="", encoding="utf-8") as stream:
         table = csv.writer(stream, lineterminator="\n")
-        table.writerow(columns())
+        extra = ["cast"] if cast_fraction else []
+        table.writerow([*columns(), *extra])
         for count, sample in enumerate(samples, 1):
             name = write(sample, out, form, sop_class)
-            table.writerow(row(name, sample))
+            table.writerow([*row(name, sample), *([sample.cast or ""] if extra else [])])
             if count % 100 == 0:
                 click.echo(f"{count} of {n * visits}", err=True)
 

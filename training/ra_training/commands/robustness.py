@@ -33,7 +33,7 @@ def command(
     """Score generated images before and after changes; print the table as JSON."""
     from ra_engine.bundle import load_bundle
     from ra_training.errors import TrainingError
-    from ra_training.robustness.measure import LEVEL, measure
+    from ra_training.robustness.measure import CAST, LEVEL, measure
 
     own, locator = load_bundle(bundles / bundle), load_bundle(bundles / "locator")
     try:
@@ -42,7 +42,9 @@ def command(
         raise click.ClickException(f"{error.code}: {error}") from error
     out: dict[str, Any] = {
         "bundle": f"{own.manifest.name} {own.manifest.version}", "images": "generated",
-        "bar": LEVEL, "changes": [asdict(r) | {"holds": r.holds} for r in found],
+        "bar": LEVEL,
+        "changes": [asdict(r) | {"holds": r.holds} for r in found if r.change != CAST],
+        "beyond": [asdict(r) for r in found if r.change == CAST],
     }  # fmt: skip
     try:
         if real:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from ra_training.phantom.exposure import Exposure
+from ra_training.phantom.exposure import Exposure, Side
 from ra_training.phantom.grades import Prior, SubjectGrades, progression, sample_grades
 from ra_training.phantom.render import Hands, render_exposure
 from ra_training.phantom.streams import stream
@@ -17,7 +17,7 @@ VISIT_WEEKS = 26
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One radiograph of a cohort. ``visit`` counts from 1; ages in years."""
+    """One radiograph of a cohort. ``visit`` counts from 1; ages in years; ``cast``: hand in one."""
 
     patient_id: str
     visit: int
@@ -27,6 +27,7 @@ class Sample:
     subject_seed: int
     hands: Hands
     age: float
+    cast: Side | None = None
 
 
 def subject_seed(seed: int, index: int) -> int:
@@ -44,6 +45,7 @@ def generate(
     height: int = 512,
     child_fraction: float = 0.0,
     child_ages: tuple[float, float] = (3.0, 15.0),
+    cast_fraction: float = 0.0,
 ) -> Iterator[Sample]:
     """Yield ``n`` subjects times ``visits`` radiographs.
 
@@ -51,6 +53,7 @@ def generate(
         hands: ``both``, ``left``, ``right`` or ``mixed`` (drawn for each subject).
         child_fraction: share of subjects with open growth plates; child_ages: their ages, years,
             evenly spread.
+        cast_fraction: share of radiographs that show one of their hands in a cast.
     """
     for index in range(n):
         own = subject_seed(seed, index)
@@ -62,9 +65,11 @@ def generate(
         for visit in range(visits):
             shift = progression(own, visit)
             grades = sample_grades(own, prior=prior, visit_shift=shift)
+            cast = _cast(own, visit, shown, cast_fraction)
             exposure = render_exposure(
-                own, grades, hands=shown, visit=visit, height=height, age=age if child else None
-            )
+                own, grades, hands=shown, visit=visit, height=height, age=age if child else None,
+                casts=(cast,) if cast else (),
+            )  # fmt: skip
             yield Sample(
                 patient_id=f"PHANTOM-{seed}-{index + 1:04d}",
                 visit=visit + 1,
@@ -74,7 +79,17 @@ def generate(
                 subject_seed=own,
                 hands=shown,
                 age=age + visit * VISIT_WEEKS / 52,
+                cast=cast,
             )
+
+
+def _cast(own: int, visit: int, shown: Hands, share: float) -> Side | None:
+    """Which of the shown hands lies in a cast; a stream of its own, so nothing else changes."""
+    draw = stream(own, "in-cast", visit)
+    chance, left = float(draw.random()), bool(draw.random() < 0.5)
+    if chance >= share:
+        return None
+    return shown if shown != "both" else ("left" if left else "right")
 
 
 def _hands(hands: str, chance: float) -> Hands:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import cos, sin
 from typing import Literal
@@ -18,6 +19,7 @@ from ra_training.phantom.grades import SubjectGrades
 from ra_training.phantom.hand import build
 from ra_training.phantom.nuisance import RANGES
 from ra_training.phantom.plan import Growth, HandPlan, Subject
+from ra_training.phantom.plaster import axis, draw_cast
 from ra_training.phantom.soft import Capsule
 from ra_training.phantom.streams import stream
 
@@ -59,6 +61,7 @@ def render_exposure(
     age: float | None = None,
     exposure_seed: int = 0,
     female: bool | None = None,
+    casts: Sequence[Side] = (),
 ) -> Exposure:
     """Render one radiograph.
 
@@ -68,6 +71,7 @@ def render_exposure(
         height: rows; the width follows (1.3 x for both hands, 0.85 x for one).
         spacing_mm: mm a pixel; None draws a field of view in which the hands fill most.
         age: years below 18 draw open growth plates.
+        casts: hands that lie in a plaster cast. No shipped model was trained on any.
     """
     shot = int(stream(subject_seed, "shot", visit, exposure_seed).integers(2**31))
     anatomy = draw_anatomy(subject_seed, female=female)
@@ -89,6 +93,9 @@ def render_exposure(
         plan = build(who)
         pose = _pose(shot, side, canvas, size, plan, alone=len(sides) == 1)
         draw_plan(plan, pose, canvas, grain)
+        if side in casts:
+            start, end = (pose.place(p) for p in axis())
+            draw_cast(canvas, start, end, pose.scale, shot)
         truths.append(_truth(plan, pose, canvas, side, who))
     tube = film.draw_tube(shot, height)
     shown = film.expose(canvas, tube, shot)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -19,6 +20,7 @@ from ra_training.calibration.conformal import Conformal
 from ra_training.cohorts import find
 from ra_training.errors import TrainingError
 from ra_training.phantom import render_exposure, sample_grades, subject_seed
+from ra_training.phantom.exposure import Side
 from ra_training.phantom.grades import Prior
 from ra_training.robustness.changes import CHANGES
 
@@ -30,6 +32,8 @@ SPACINGS_MM = (0.1, 0.2)
 """Pixels of detectors, to which the same exposure is rendered anew."""
 NAMES = (*CHANGES, "pixel size")
 """Everything that must not move a score."""
+CAST = "cast on the right hand"
+"""What the demonstration models have never seen: measured, not part of the bar."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +118,10 @@ def measure(
     scores = np.concatenate(parts)
     before = scores[:, 0]
     low, high = interval.limits(np.nan_to_num(before), floor=0, ceiling=BOTH_MAX)
-    return [judge(name, before, scores[:, k], high - low) for k, name in enumerate(NAMES, start=1)]
+    return [
+        judge(name, before, scores[:, k], high - low)
+        for k, name in enumerate((*NAMES, CAST), start=1)
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,15 +165,19 @@ def _chunk(job: tuple[Reader, int, int, int, Prior, int]) -> Array:
         changed = [change(shot, draw) for change in CHANGES.values()]
         finer = round(height * spacing / float(draw.uniform(*SPACINGS_MM)))
         changed.append(exposed(own, prior, finer)[0])
+        changed.append(exposed(own, prior, height, casts=("right",))[0])
         rows.append([reader.total(finder, scorer, s) for s in (shot, *changed)])
-    return np.array(rows, np.float64).reshape(-1, 1 + len(NAMES))
+    return np.array(rows, np.float64).reshape(-1, 2 + len(NAMES))
 
 
-def exposed(own: int, prior: Prior, height: int) -> tuple[Radiograph, float]:
+def exposed(
+    own: int, prior: Prior, height: int, *, casts: Sequence[Side] = ()
+) -> tuple[Radiograph, float]:
     """A subject's radiograph on a plate of so many rows, and its mm a pixel.
 
     The same subject, pose and exposure whatever the rows: another detector.
     """
-    made = render_exposure(own, sample_grades(own, prior=prior), hands="both", height=height)
+    grades = sample_grades(own, prior=prior)
+    made = render_exposure(own, grades, hands="both", height=height, casts=casts)
     shot = Radiograph(pixels=made.pixels, inverted=made.photometric == "MONOCHROME1")
     return shot, made.spacing_mm
