@@ -111,11 +111,19 @@ def _begin(config: Config) -> None:
         signal.signal(number, signal.SIG_IGN)  # the parent decides when to stop
     log.configure(config.log)
     watch_parent()
-    os.nice(_NICE)
+    _give_way()
     cv2.setNumThreads(1)
     gc.freeze()  # what the imports made stays: no collection need walk it
     gc.set_threshold(50_000)  # a report is many small objects that all live until it is written
     _held = (config, ObjectStore(config.root))
+
+
+def _give_way() -> None:
+    """Let the others go first, where this process may say so."""
+    try:
+        os.nice(_NICE)
+    except OSError as error:  # refused by a filter of system calls: slower scores, the same reports
+        _log.warning("composer.not_nice", error=type(error).__name__)
 
 
 def _compose(task: ReportTask) -> Answer:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -14,9 +15,14 @@ from ra_daemon.config import Config, Delivering, Store
 from ra_daemon.steps.compose import compose
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.reports import ReportTask
-from ra_daemon.worker.composers import Composers
+from ra_daemon.worker.composers import Answer, Composers
+from tests.support import seccomp
 from tests.support.dicom_sources import clean
+from tests.support.paths import REPOSITORY
+from tests.support.peers import require_tool
 from tests.support.scored import both_hands
+
+UNIT = REPOSITORY / "deploy" / "systemd" / "ra-daemon.service"
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +88,60 @@ def test_a_report_that_takes_too_long_is_given_up(site: tuple[Config, ReportTask
         assert [answer for _, answer in pool.compose([task])] == ["compose.crashed"]
     finally:
         pool.close()
+
+
+def _confined(
+    install: Callable[[Collection[int]], None],
+    calls: Collection[int],
+    site: tuple[Config, ReportTask],
+    answers: multiprocessing.SimpleQueue[tuple[bool, Answer]],
+) -> None:
+    """Entry of a process that composes under a filter; its children have the filter too."""
+    install(calls)
+    config, task = site
+    pool = Composers(config)
+    try:
+        ((_, answer),) = pool.compose([task])
+    finally:
+        pool.close()
+    try:
+        os.nice(1)
+        nice = True
+    except PermissionError:
+        nice = False
+    answers.put((nice, answer))
+
+
+def _under_a_filter(
+    install: Callable[[Collection[int]], None],
+    calls: Collection[int],
+    site: tuple[Config, ReportTask],
+) -> tuple[bool, Answer]:
+    """Whether a process under this filter may lower its priority, and what it composed."""
+    context = multiprocessing.get_context("spawn")
+    answers = context.SimpleQueue()
+    process = context.Process(target=_confined, args=(install, calls, site, answers))
+    process.start()
+    process.join(300)
+    assert process.exitcode == 0
+    answer: tuple[bool, Answer] = answers.get()
+    return answer
+
+
+@pytest.mark.skipif(seccomp.SETPRIORITY < 0, reason="another processor's call numbers")
+def test_reports_are_made_where_the_priority_cannot_be_lowered(
+    site: tuple[Config, ReportTask],
+) -> None:
+    nice, answer = _under_a_filter(seccomp.refuse, [seccomp.SETPRIORITY], site)
+    assert not nice, "the filter refuses what this test is about"
+    assert answer == compose(site[1], ObjectStore(site[0].root), site[0])
+
+
+@pytest.mark.peer
+def test_reports_are_made_under_the_filter_of_the_shipped_unit(
+    site: tuple[Config, ReportTask],
+) -> None:
+    calls = seccomp.calls_of_unit(UNIT, require_tool("systemd-analyze", "systemd"))
+    nice, answer = _under_a_filter(seccomp.allow_only, calls, site)
+    assert nice, "the unit lets composers lower their priority"
+    assert answer == compose(site[1], ObjectStore(site[0].root), site[0])
