@@ -11,9 +11,13 @@ from pathlib import Path
 from typing import get_args, get_origin
 
 import pytest
+from click.testing import CliRunner
 from pydantic import BaseModel
 
+from ra_daemon import settings
+from ra_daemon.cli import main
 from ra_daemon.config import Config
+from ra_daemon.web.server import check_bind
 from tests.support.paths import REPOSITORY
 from tests.support.peers import require_tool
 
@@ -48,10 +52,12 @@ def _documented(text: str) -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("name", ["ra-daemon.toml", "compose/ra-daemon.toml"])
-def test_configurations_load(name: str) -> None:
-    config = Config.model_validate(tomllib.loads((DEPLOY / name).read_text()))
-    peers = {p.name for p in config.peer}
-    assert all(peers.issuperset(r.destinations) for r in config.route)
+def test_configurations_load_and_serve_their_pages(name: str) -> None:
+    config = settings.load(DEPLOY / name, environ={})
+    assert config.web.enabled
+    check_bind(config)
+    done = CliRunner().invoke(main, ["config", "check", "--config", str(DEPLOY / name)])
+    assert done.exit_code == 0, done.output
 
 
 def test_the_annotated_file_names_every_key() -> None:
