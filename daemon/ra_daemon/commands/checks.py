@@ -74,15 +74,17 @@ def ports(config: Config) -> Iterator[Check]:
 
 
 def web(config: Config) -> Iterator[Check]:
-    """Pages stay on this machine."""
+    """Pages stay on this machine, unless the file says that they may leave it."""
     from ra_daemon.web.server import is_loopback
 
     if not config.web.enabled:
         return
-    host = config.web.host
-    yield _check("web", ok=is_loopback(host), found=f"{host}:{config.web.port}",
-                 remedy="Pages ask for no password: set web.host = \"127.0.0.1\", or put a proxy "
-                 "with authentication in front.")  # fmt: skip
+    inside, allowed = is_loopback(config.web.host), config.web.allow_remote
+    words = f"{config.web.host}:{config.web.port}"
+    words += "" if inside else f", without a password, allow_remote = {str(allowed).lower()}"
+    yield _check("web", ok=inside or allowed, found=words,
+                 remedy="The pages are not served: set web.host = \"127.0.0.1\", or guard the "
+                 "network and set web.allow_remote = true.")  # fmt: skip
 
 
 def database_state(config: Config) -> Iterator[Check]:

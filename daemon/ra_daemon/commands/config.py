@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,17 +23,18 @@ def command() -> None:
 @command.command("check")
 @config_option
 def check(config_path: Path | None) -> None:
-    """Name every fault with its key, line, allowed range and the nearest key, and what is named
-    and not installed."""
+    """Name every fault with its key, line, allowed range and the nearest key, what is named and
+    not installed, and what a start would refuse."""
     from ra_daemon import settings
     from ra_daemon.errors import ConfigError
 
-    faults = list(_absent(load(config_path)))
+    config = load(config_path)
+    faults = [*_absent(config), *_refused(config)]
     if faults:
         listed = "".join(f"\n  {fault}" for fault in faults)
         raise ConfigError(
-            f"{settings.locate(config_path)} names what is not there:{listed}",
-            hint="Correct the names, or install what they mean; ra-daemon doctor tells more.",
+            f"{settings.locate(config_path)} names what is not there or cannot be used:{listed}",
+            hint="Correct the values, or install what they mean; ra-daemon doctor tells more.",
         )
     say(f"{settings.locate(config_path)} is in order.")
 
@@ -42,6 +44,7 @@ def _absent(config: Config) -> Iterator[str]:
     from ra_daemon import plugins
     from ra_daemon.engines import order_of
     from ra_daemon.store.engine import address_of
+    from ra_engine.bundle import load_bundle
     from ra_engine.errors import RaError
     from ra_engine.registry import BACKENDS, points
 
@@ -60,9 +63,28 @@ def _absent(config: Config) -> Iterator[str]:
     for key in ("bundle", "shadow", "locator"):
         if name := getattr(config.scoring, key):
             try:
-                plugins.bundle_path(name, config.root)
+                load_bundle(plugins.bundle_path(name, config.root))
             except RaError as error:
                 yield f"scoring.{key}: {error}"
+
+
+def _refused(config: Config) -> Iterator[str]:
+    """What the pages, our port or a call to a peer would refuse."""
+    from ra_daemon.dicom.tls import client_context, server_context
+    from ra_daemon.web.server import check_bind
+    from ra_engine.errors import RaError
+
+    steps: list[tuple[str, Callable[[], object]]] = [("tls", lambda: server_context(config.tls))]
+    steps += [
+        (f"peer {peer.name!r}", partial(client_context, config.tls, peer)) for peer in config.peer
+    ]
+    if config.web.enabled:
+        steps.append(("web", lambda: check_bind(config)))
+    for where, step in steps:
+        try:
+            step()
+        except RaError as error:
+            yield f"{where}: {error} {error.hint}"
 
 
 @command.command("show")

@@ -145,8 +145,35 @@ def test_doctor_names_a_remedy_for_every_fault(node: Path) -> None:
     assert {"python", "database", "disk", "port", "plugins"} <= {c["name"] for c in told["checks"]}
 
 
-def test_doctor_sees_a_page_open_to_the_world(node: Path) -> None:
-    node.write_text(node.read_text() + '[web]\nhost = "0.0.0.0"\nallow_remote = true\n')
+@pytest.mark.parametrize(
+    ("lines", "ok"),
+    [
+        ('host = "0.0.0.0"', False),
+        ('host = "0.0.0.0"\nallow_remote = true', True),
+        ('host = "127.0.0.1"', True),
+        ('host = "0.0.0.0"\nenabled = false', True),
+    ],
+)
+def test_pages_beyond_this_machine_are_a_fault_unless_allowed(
+    node: Path, lines: str, ok: bool
+) -> None:
+    node.write_text(f"{node.read_text()}[web]\n{lines}\n")
     told = json.loads(run("doctor", "--config", node, "--json").stdout)
-    (web,) = [c for c in told["checks"] if c["name"] == "web"]
-    assert not web["ok"]
+    assert all(c["ok"] is ok for c in told["checks"] if c["name"] == "web")
+    checked = run("config", "check", "--config", node)
+    assert checked.exit_code == (0 if ok else 3)
+    assert ("web.allow_remote" in checked.stderr) is not ok
+
+
+def test_config_check_refuses_what_a_start_refuses(node: Path) -> None:
+    folder = node.parent
+    (folder / "x.pem").write_text("no certificate")
+    (folder / "data" / "models" / "broken").mkdir(parents=True)
+    node.write_text(
+        f'{node.read_text()}[tls]\nenabled = true\ncertificate = "x.pem"\nkey = "x.pem"\n'
+        '[scoring]\nbundle = "broken"\n'
+    )
+    checked = run("config", "check", "--config", node)
+    assert checked.exit_code == 3
+    assert "tls: [tls] certificate, key or ca cannot be used" in checked.stderr
+    assert "scoring.bundle: " in checked.stderr
