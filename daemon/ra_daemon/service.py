@@ -27,6 +27,7 @@ from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.outbox import Outbox
 from ra_daemon.store.queue import JobQueue
 from ra_daemon.store.tally import SEND_FAILED, Tally
+from ra_daemon.worker.composers import EACH as COMPOSE_EACH
 from ra_daemon.worker.composers import Composers
 from ra_daemon.worker.dispatcher import Dispatcher
 from ra_daemon.worker.housekeeping import Housekeeping
@@ -35,13 +36,12 @@ from ra_daemon.worker.process import ScorerProcess
 from ra_daemon.worker.receivers import Receivers
 from ra_daemon.worker.sdnotify import notify
 from ra_daemon.worker.selection import Selection
+from ra_daemon.worker.watchdog import Watchdog
 from ra_engine.errors import RaError
 
 PARTS = frozenset({"receive", "score", "deliver", "web"})
 _log = log.get(__name__)
 _ADMIT_BATCH = 32
-_SEND_BATCH = 16
-_COMPOSE_EACH = 3  # reports a process and round
 _DRAIN_LIMIT_S = 60.0
 
 
@@ -80,12 +80,10 @@ class Node:
         self._start()
         notify("READY=1")
         _log.info("node.started", version=__version__, parts=sorted(self._parts))
-        beats = -1
+        watchdog = Watchdog(self._config, self._loops)
         while not self._stop.wait(1.0):
-            moved = sum(loop.beats for loop in self._loops)
-            if moved != beats:  # the watchdog is fed only while the loops turn
+            if watchdog.all_move():
                 notify("WATCHDOG=1")
-            beats = moved
         self._drain()
         return 0
 
@@ -228,7 +226,7 @@ class Node:
 
     def _compose(self) -> bool:
         tasks = reports.due_reports(
-            self._engine, self._store, _COMPOSE_EACH * self._composers.number
+            self._engine, self._store, COMPOSE_EACH * self._composers.number
         )
         allowed = {p.name: demonstration_allowed(p) for p in self._config.peer}
         made: dict[int, list[Composed]] = {}
@@ -251,7 +249,7 @@ class Node:
         def step() -> bool:
             if not demonstration_allowed(peer):
                 self._outbox.park_demonstrations(peer.name)
-            due = self._outbox.claim_due(_SEND_BATCH, [peer.name])
+            due = self._outbox.claim_due(deliver.BATCH, [peer.name])
             started = time.perf_counter()
             for item, outcome in deliver.deliver(self._config, peer, due):
                 steptimes.observe("deliver", time.perf_counter() - started)

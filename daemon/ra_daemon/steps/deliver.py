@@ -13,6 +13,9 @@ from ra_daemon.config import Config, Peer
 from ra_daemon.dicom import scu
 from ra_daemon.domain import Delivered, Delivery, DeliveryOutcome, Postponed
 
+BATCH = 16
+"""Objects of one turn, over one association."""
+
 
 def deliver(
     config: Config, peer: Peer, deliveries: Sequence[Delivery]

@@ -23,6 +23,12 @@ from ra_daemon.store.reports import ReportTask
 Answer = list[Composed] | str
 """What was composed, or the code of why it cannot be."""
 
+EACH = 3
+"""Reports of one turn for each process."""
+
+MOST = 4
+"""Processes, where the configuration names no number."""
+
 _log = log.get(__name__)
 _NICE = 10  # images that wait for a score go before reports that wait to be written
 _held: tuple[Config, ObjectStore] | None = None
@@ -39,7 +45,7 @@ class Composers:
     def number(self) -> int:
         """Processes of the pool."""
         wanted = self._config.delivery.composers
-        return wanted or max(1, min(4, (os.cpu_count() or 1) // 2))
+        return wanted or max(1, min(MOST, (os.cpu_count() or 1) // 2))
 
     def compose(self, tasks: Sequence[ReportTask]) -> Iterator[tuple[ReportTask, Answer]]:
         """Compose all; one that brings its process down, or takes too long, harms no other."""

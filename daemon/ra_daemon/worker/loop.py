@@ -8,7 +8,8 @@ from collections.abc import Callable
 from ra_daemon import log
 
 _log = log.get(__name__)
-_MAX_BACKOFF_S = 30.0
+MAX_BACKOFF_S = 30.0
+"""The longest pause after a failure."""
 
 
 class Loop:
@@ -23,7 +24,7 @@ class Loop:
         self.name = name
         self.beats = 0
         self._step = step
-        self._idle_s = idle_s
+        self.idle_s = idle_s
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -58,10 +59,10 @@ class Loop:
             try:
                 busy = self._step()
                 failures = 0
-                pause = 0.0 if busy else self._idle_s
+                pause = 0.0 if busy else self.idle_s
             except Exception as error:  # noqa: BLE001 - the worker loop's isolation wall
                 failures += 1
-                pause = min(_MAX_BACKOFF_S, 0.5 * 2 ** min(failures, 8))
+                pause = min(MAX_BACKOFF_S, 0.5 * 2 ** min(failures, 8))
                 _log.error(
                     "loop.failed",
                     loop=self.name,
