@@ -246,10 +246,17 @@ class Node:
         return bool(tasks)
 
     def _deliverer(self, peer: Peer) -> Callable[[], bool]:
+        broke = False  # the last turn ended in its middle, by a fault of the database or a library
+
         def step() -> bool:
+            nonlocal broke
+            if broke:
+                self._outbox.recover(peer.name)
             if not demonstration_allowed(peer):
                 self._outbox.park_demonstrations(peer.name)
-            due = self._outbox.claim_due(deliver.BATCH, [peer.name])
+            # after a fault one at a time: an object that causes it holds back no other
+            number, broke = 1 if broke else deliver.BATCH, True
+            due = self._outbox.claim_due(number, [peer.name])
             started = time.perf_counter()
             for item, outcome in deliver.deliver(self._config, peer, due):
                 steptimes.observe("deliver", time.perf_counter() - started)
@@ -264,6 +271,7 @@ class Node:
                     uid=log.uid_key(item.sop_instance_uid),
                 )
                 started = time.perf_counter()
+            broke = False
             return bool(due)
 
         return step

@@ -81,18 +81,19 @@ class Outbox:
             ).scalars()
             return self._deliveries(conn, list(taken))
 
-    def recover(self) -> int:
-        """At start: what this node left in SENDING is due again, marked ``was_sending``."""
-        with self._engine.begin() as conn:
-            values = {"state": DeliveryState.PENDING.value, "was_sending": 1, **_FREE}
-            return conn.execute(
-                sa.update(delivery)
-                .where(
-                    delivery.c.state == DeliveryState.SENDING.value,
-                    delivery.c.owner == self._owner,
-                )
-                .values(**values, not_before=self._now(conn))
-            ).rowcount
+    def recover(self, destination: str | None = None) -> int:
+        """What this node left in SENDING is due again, marked ``was_sending``, behind the others.
+
+        At start, and for one peer after a turn that ended in its middle.
+        """
+        which = [
+            delivery.c.state == DeliveryState.SENDING.value,
+            delivery.c.owner == self._owner,
+        ]
+        if destination is not None:
+            which.append(delivery.c.destination == destination)
+        values = {"state": DeliveryState.PENDING.value, "was_sending": 1, **_FREE}
+        return self._change(which, **values, not_before=None)
 
     def settle(self, item: Delivery, outcome_: DeliveryOutcome, retry_delay_s: float = 0.0) -> bool:
         """Write what became of a delivery.
