@@ -11,11 +11,17 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+
+from ra_daemon import __version__
 from ra_daemon.cohort import statistics
 from ra_daemon.cohort.readings import load_readings
 from ra_daemon.cohort.table import COLUMNS, DICTIONARY, FIRST, Row, build_rows
 from ra_daemon.cohort.visits import VisitMapping
 from ra_daemon.errors import ConfigError, StoreError
+from ra_daemon.faults import of_database
+from ra_daemon.store import audit, schema
+from ra_daemon.store.engine import open_engine, read_only
 from ra_daemon.store.query import write_csv, write_parquet
 
 MANIFEST = "manifest.json"
@@ -24,7 +30,10 @@ _MISSING = ("subject", "arm", "visit", "reason")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lock:
-    """Who froze this snapshot, and why; an export without a lock is marked DRAFT."""
+    """Who froze this snapshot, and why; an export without a lock is marked DRAFT.
+
+    It is a row of the audit trail too, which holds the sha256 of the manifest: no patient data.
+    """
 
     who: str
     why: str
@@ -50,7 +59,8 @@ def export_cohort(
 
     Raises:
         ConfigError: no visit is named ``baseline``, or ``out`` is not empty.
-        StoreError: the database cannot be read or the files cannot be written.
+        StoreError: the database cannot be read, the files cannot be written, or the lock cannot be
+            put into the audit trail; there is no manifest then.
     """
     rows = build_rows(mapping, load_readings(url), baseline)
     missing = [r for r in rows if r.missing_reason] + _unplanned(mapping, rows)
@@ -61,9 +71,8 @@ def export_cohort(
         out.mkdir(parents=True, exist_ok=True)
         _write(out, rows, missing)
         manifest = _manifest(out, rows, missing, baseline, lock, now or datetime.now(UTC))
-        _write_json(out / MANIFEST, manifest)
-        for path in (*out.iterdir(), out):
-            _sync(path)
+        manifest |= _inputs(url, mapping)
+        _seal(url, out, manifest, lock)
     except OSError as error:
         raise StoreError(f"The export cannot be written: {error.strerror}.") from error
     return manifest
@@ -82,6 +91,11 @@ def verify_export(folder: Path) -> list[str]:
     there = {p.name for p in folder.iterdir() if p.name != MANIFEST}
     changed = {n for n in there & set(listed) if _sha256(folder / n) != listed[n]["sha256"]}
     return sorted(changed | (there ^ set(listed)))
+
+
+def manifest_sha256(folder: Path) -> str:
+    """Hash of an export's manifest: that of a locked one is in the audit trail."""
+    return _sha256(folder / MANIFEST)
 
 
 def _write(out: Path, rows: Sequence[Row], missing: Sequence[Row]) -> None:
@@ -176,9 +190,51 @@ def _manifest(
     }
 
 
+def _inputs(url: str, mapping: VisitMapping) -> dict[str, Any]:
+    """What the tables were made from and by: with the bundles, all that they depend on."""
+    engine = read_only(url)
+    try:
+        revision, _program = schema.revisions(engine)
+    finally:
+        engine.dispose()
+    return {
+        "program": {"name": "ra-daemon", "version": __version__, "database": revision},
+        "visits": {"sha256": mapping.sha256, "rows": len(mapping.visits)},
+    }
+
+
+def _seal(url: str, out: Path, manifest: dict[str, Any], lock: Lock | None) -> None:
+    """Write the manifest last; that of a lock together with its row in the audit trail."""
+    text = _json(manifest)
+    if lock is None:
+        _write_last(out, text)
+        return
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    new = f"manifest {digest}, {manifest['counts']['rows']} rows"
+    engine = open_engine(url)
+    try:
+        with engine.begin() as conn:
+            audit.append(conn, who=lock.who, what="cohort.lock", new=new, why=lock.why)
+            _write_last(out, text)
+    except sa.exc.DatabaseError as error:
+        (out / MANIFEST).unlink(missing_ok=True)
+        raise of_database(error.orig or error) from error
+    finally:
+        engine.dispose()
+
+
+def _write_last(out: Path, manifest: str) -> None:
+    (out / MANIFEST).write_text(manifest, encoding="utf-8")
+    for path in (*out.iterdir(), out):
+        _sync(path)
+
+
 def _write_json(path: Path, value: object) -> None:
-    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    path.write_text(text, encoding="utf-8")
+    path.write_text(_json(value), encoding="utf-8")
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _sha256(path: Path) -> str:

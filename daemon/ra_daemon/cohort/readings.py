@@ -56,12 +56,16 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readings:
-    """Rows of the views by study, under the accession number and under (patient ID, date)."""
+    """Rows of the views by study, under the accession number and under (patient ID, date).
+
+    ``owners``: patient ID and date of each image that has an accession number, by that number.
+    """
 
     scores: Mapping[Key, Sequence[Mapping[str, Any]]]
     bands: Mapping[int, int]
     refusals: Mapping[Key, Sequence[str]]
     known: frozenset[Key]
+    owners: Mapping[str, frozenset[tuple[str, str]]]
     retracted: frozenset[Key] = frozenset()
 
     def of(self, visit: Visit) -> Reading | str:
@@ -69,6 +73,8 @@ class Readings:
         key = visit.key
         if key is None:
             return "no_study_planned_only"
+        if self._disagree(visit):
+            return "keys_disagree"
         rows = self.scores.get(key, ())
         if rows:
             return self._choose(rows)
@@ -78,6 +84,16 @@ class Readings:
         if key in self.retracted:
             return "retracted"
         return "not_scored_yet" if key in self.known else "no_image"
+
+    def _disagree(self, visit: Visit) -> bool:
+        """Whether the images deny that the visit's accession number, patient and date are one."""
+        patient, day = visit.patient_id, visit.study_date
+        if not visit.accession_number or not (patient or day):
+            return False
+        owners = self.owners.get(visit.accession_number)
+        if owners is None:  # no such number: the patient's images of that day have another one
+            return (patient, day) in self.known
+        return any(patient not in ("", p) or day not in ("", d) for p, d in owners)
 
     def _choose(self, rows: Sequence[Mapping[str, Any]]) -> Reading | str:
         """A two-hand image before an aggregate before a single hand; never one of several."""
@@ -132,9 +148,19 @@ def load_readings(url: str) -> Readings:
     for row in _records(url, _REFUSALS):
         for key in _keys(row):
             refusals[key].append(row["reason_code"])
-    known = frozenset(key for row in _records(url, _INSTANCES) for key in _keys(row))
-    retracted = frozenset(key for row in _records(url, _RETRACTED) for key in _keys(row))
-    return Readings(scores=scores, bands=bands, refusals=refusals, known=known, retracted=retracted)
+    images = _records(url, _INSTANCES)
+    owners: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    for row in images:
+        if row["accession_number"]:
+            owners[row["accession_number"]].add((row["patient_id"], row["study_date"]))
+    return Readings(
+        scores=scores,
+        bands=bands,
+        refusals=refusals,
+        known=frozenset(key for row in images for key in _keys(row)),
+        owners={number: frozenset(pairs) for number, pairs in owners.items()},
+        retracted=frozenset(key for row in _records(url, _RETRACTED) for key in _keys(row)),
+    )
 
 
 def _records(url: str, sql: str) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from ra_daemon.cohort.visits import Visit, VisitMapping
 from ra_daemon.errors import ConfigError
 
 FIRST = "first"
+_UNKNOWN = "unknown"
 _SAME = ("hands", "bundle_digest", "preprocessing_digest", "engine", "precision", "level")
 
 
@@ -54,7 +55,7 @@ DICTIONARY: Mapping[str, str] = {
     "arm": "Arm as in the visit file, or empty.",
     "visit": "Visit as in the visit file.",
     "study_date": "Date of the study, YYYYMMDD.",
-    "hands": "Hands that the value is about: both, left or right.",
+    "hands": "Hands that the value is about: both, left, right, or unknown (one, side not known).",
     "value": "Estimated radiographic joint damage (SvdH) of these hands, in score units.",
     "low": "Lower limit of the prediction interval of value.",
     "high": "Upper limit of the prediction interval of value.",
@@ -140,6 +141,8 @@ def _no_change(visit: str, reading: Reading, base_visit: str, base: Reading | st
         return "is_baseline"
     if not isinstance(base, Reading):
         return "no_baseline_value"
+    if _UNKNOWN in (reading.hands, base.hands):  # two images of one hand may show another one each
+        return "unknown_hand"
     for name in _SAME:
         if getattr(reading, name) != getattr(base, name):
             return f"other_{name}"

@@ -1,13 +1,15 @@
 """Which study is which subject's visit: a CSV that the data manager writes.
 
 Columns: ``subject``, ``visit``, and either ``accession_number`` or ``patient_id`` with
-``study_date`` (YYYYMMDD or YYYY-MM-DD); ``arm`` is optional. A row with none of the keys states a
-visit that was planned and has no study.
+``study_date`` (YYYYMMDD or YYYY-MM-DD); ``arm`` is optional. A row with both names the study twice,
+and the images must agree with each. One with none states a visit that was planned and has no study.
 """
 
 from __future__ import annotations
 
 import csv
+import hashlib
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -46,10 +48,14 @@ class Visit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VisitMapping:
-    """All rows of a file, and the visits' names in the order in which the file first names them."""
+    """All rows of a file, and the visits' names in the order in which the file first names them.
+
+    ``sha256`` is of the file as it was read.
+    """
 
     visits: tuple[Visit, ...]
     order: tuple[str, ...]
+    sha256: str
 
     @property
     def subjects(self) -> tuple[str, ...]:
@@ -65,12 +71,12 @@ def read_mapping(path: Path) -> VisitMapping:
             message lists every line at fault.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            columns = [str(c).strip() for c in reader.fieldnames or ()]
-            _check_columns(columns)
-            reader.fieldnames = columns
-            rows = [(reader.line_num, row) for row in reader]
+        content = path.read_bytes()
+        reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+        columns = [str(c).strip() for c in reader.fieldnames or ()]
+        _check_columns(columns)
+        reader.fieldnames = columns
+        rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"The visit file cannot be read: {error}", hint=HINT) from error
     visits: list[Visit] = []
@@ -88,7 +94,8 @@ def read_mapping(path: Path) -> VisitMapping:
     if faults:
         raise ConfigError("The visit file has faults: " + "; ".join(faults), hint=HINT)
     order = tuple(dict.fromkeys(v.visit for v in visits))
-    return VisitMapping(visits=tuple(visits), order=order)
+    digest = hashlib.sha256(content).hexdigest()
+    return VisitMapping(visits=tuple(visits), order=order, sha256=digest)
 
 
 def _check_columns(columns: list[str]) -> None:

@@ -22,7 +22,9 @@ def command() -> None:
     "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder."
 )
 @click.option("--baseline", help="Name of the visit that changes are counted from.")
-@click.option("--lock", "locked", help="Freeze the snapshot; give the reason.")
+@click.option("--lock", "locked", metavar="REASON",
+              help="Freeze the snapshot; goes into manifest and audit trail: no patient data.",
+              )  # fmt: skip
 @config_option
 @json_option
 def export(
@@ -41,6 +43,8 @@ def export(
     from ra_daemon.cohort.table import FIRST
     from ra_daemon.cohort.visits import read_mapping
 
+    if locked is not None and not locked.strip():
+        raise click.BadParameter("give the reason", param_hint="--lock")
     config = load(config_path)
     lock = Lock(who=getpass.getuser(), why=locked) if locked else None
     manifest = export_cohort(
@@ -55,7 +59,7 @@ def export(
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
 def verify(folder: Path) -> None:
     """Compare an export with its manifest; exit status 5 when it was changed."""
-    from ra_daemon.cohort.export import verify_export
+    from ra_daemon.cohort.export import manifest_sha256, verify_export
 
     wrong = verify_export(folder)
     if wrong:
@@ -63,4 +67,4 @@ def verify(folder: Path) -> None:
             f"{len(wrong)} files differ from the manifest: {', '.join(wrong)}.",
             hint="Export again from the database.",
         )
-    say(f"{folder} is as it was written.")
+    say(f"{folder} is as it was written; sha256 of its manifest: {manifest_sha256(folder)}.")

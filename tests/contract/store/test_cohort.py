@@ -7,9 +7,9 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from ra_daemon.cohort.export import export_cohort
+from ra_daemon.cohort.export import Lock, export_cohort, manifest_sha256
 from ra_daemon.cohort.visits import read_mapping
-from ra_daemon.store import retract
+from ra_daemon.store import audit, retract, schema
 from ra_daemon.store.queue import JobQueue
 from tests.support.verdicts import admission, band, record, scored
 
@@ -49,3 +49,19 @@ def test_a_retracted_visit_says_so(
     export_cohort(database_url, read_mapping(visits), tmp_path / "out")
     missing = (tmp_path / "out" / "missing_visits.csv").read_text().splitlines()
     assert missing[1:] == ["S1,,W0,retracted"]
+
+
+def test_a_lock_is_audited(
+    engine: sa.Engine, queue: JobQueue, database_url: str, tmp_path: Path
+) -> None:
+    record(engine, queue, admission("1.1", study_date="20260101"), scored())
+    visits = tmp_path / "visits.csv"
+    visits.write_text("patient_id,study_date,subject,visit\nP1,2026-01-01,S1,W0\n")
+    out = tmp_path / "out"
+    lock = Lock(who="dm", why="endpoint")
+    manifest = export_cohort(database_url, read_mapping(visits), out, lock=lock)
+    assert manifest["program"]["database"] == schema.revisions(engine)[1]
+    with engine.connect() as conn:
+        assert [row.new.split(",")[0] for row in audit.entries(conn)] == [
+            f"manifest {manifest_sha256(out)}"
+        ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -15,15 +16,16 @@ import pytest
 import sqlalchemy as sa
 from pyarrow import parquet
 
-from ra_daemon.cohort.export import Lock, export_cohort, verify_export
+from ra_daemon import __version__
+from ra_daemon.cohort.export import Lock, export_cohort, manifest_sha256, verify_export
 from ra_daemon.cohort.visits import VisitMapping, read_mapping
 from ra_daemon.domain import Reason, Refused, Scored
 from ra_daemon.errors import ConfigError, StoreError
-from ra_daemon.store import studies
+from ra_daemon.store import audit, studies
 from ra_daemon.store.engine import open_engine
 from ra_daemon.store.queue import JobQueue
-from ra_daemon.store.schema import upgrade
-from ra_engine.types import Measurement
+from ra_daemon.store.schema import revisions, upgrade
+from ra_engine.types import Measurement, Side
 from tests.support.verdicts import admission, admit, band, record, scored
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -128,6 +130,89 @@ def test_no_change_between_other_hands_or_without_an_interval(site: Site) -> Non
         "other_hands",
         "other_level",
     ]
+
+
+def test_no_change_between_hands_of_unknown_side(site: Site) -> None:
+    def one_hand(value: float) -> Scored:
+        verdict = scored(value=value, hands="left")
+        (finding,) = verdict.findings
+        assert isinstance(finding, Measurement)
+        hand = replace(finding, kind="svdh_hand", side=Side.UNKNOWN)
+        return replace(verdict, findings=(hand,), hands="unknown")
+
+    site.verdict("A1", "20260101", one_hand(10))
+    site.verdict("A2", "20260201", one_hand(20))
+    site.verdict("A3", "20260301", scored())
+    manifest = site.export("A1,S1,W0,X\nA2,S1,W4,X\nA3,S1,W8,X\n")
+    assert [(r["value"], r["hands"], r["change"], r["no_change_reason"]) for r in site.rows()] == [
+        ("10.0", "unknown", "", "is_baseline"),
+        ("20.0", "unknown", "", "unknown_hand"),
+        ("42.0", "both", "", "unknown_hand"),
+    ]
+    assert manifest["counts"]["with_change"] == 0
+    assert json.loads((site.folder / "out" / "statistics.json").read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("keys", "reason"),
+    [
+        ("A1,P-A1,2026-01-01", ""),
+        ("A1,,2026-01-01", ""),
+        ("A1,P-A1,", ""),
+        ("A1,P-A2,2026-01-01", "keys_disagree"),
+        ("A1,P-A1,2026-01-02", "keys_disagree"),
+        ("A1,P-A2,2026-07-01", "keys_disagree"),
+        ("A9,P-A1,2026-01-01", "keys_disagree"),
+        ("A9,P-A9,2026-01-01", "no_image"),
+        ("A3,P-A1,2026-01-01", "keys_disagree"),
+        ("A3,P-A3,2026-01-01", "not_scored_yet"),
+    ],
+)
+def test_a_row_that_names_two_studies_has_no_value(site: Site, keys: str, reason: str) -> None:
+    site.verdict("A1", "20260101", scored(value=20))
+    site.verdict("A2", "20260701", scored(value=30))
+    site.verdict("A3", "20260101", None)
+    path = site.folder / "visits.csv"
+    path.write_text(f"accession_number,patient_id,study_date,subject,visit\n{keys},S1,W0\n")
+    export_cohort(site.url, read_mapping(path), site.folder / "out")
+    (row,) = site.rows()
+    assert (row["value"], row["missing_reason"]) == ("" if reason else "20.0", reason)
+
+
+def test_the_manifest_names_the_visit_file_the_program_and_the_database(site: Site) -> None:
+    site.verdict("A1", "20260101", scored())
+    manifest = site.export("A1,S1,W0,\u00e9\n")
+    content = (site.folder / "visits.csv").read_bytes()
+    assert manifest["visits"] == {"sha256": hashlib.sha256(content).hexdigest(), "rows": 1}
+    assert manifest["program"] == {
+        "name": "ra-daemon",
+        "version": __version__,
+        "database": revisions(site.engine)[1],
+    }
+
+
+def test_a_lock_is_in_the_audit_trail_with_the_hash_of_its_manifest(site: Site) -> None:
+    site.verdict("A1", "20260101", scored())
+    site.export("A1,S1,W0,X\n", "draft")
+    with site.engine.connect() as conn:
+        assert audit.entries(conn) == []
+    site.export("A1,S1,W0,X\n", "locked", lock=Lock(who="dm", why="primary endpoint"))
+    with site.engine.connect() as conn:
+        (row,) = audit.entries(conn)
+        audit.verify(conn)
+    assert (row.what, row.who, row.why) == ("cohort.lock", "dm", "primary endpoint")
+    assert row.new == f"manifest {manifest_sha256(site.folder / 'locked')}, 1 rows"
+
+
+def test_a_lock_that_cannot_be_audited_leaves_no_manifest(site: Site) -> None:
+    site.verdict("A1", "20260101", scored())
+    with site.engine.begin() as conn:
+        conn.exec_driver_sql(
+            "CREATE TRIGGER no BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no'); END"
+        )
+    with pytest.raises(StoreError):
+        site.export("A1,S1,W0,X\n", lock=Lock(who="dm", why="endpoint"))
+    assert not (site.folder / "out" / "manifest.json").exists()
 
 
 def test_every_missing_visit_has_its_reason(site: Site) -> None:

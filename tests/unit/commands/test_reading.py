@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -133,6 +134,18 @@ def test_echo_to_nobody_is_a_peer_error(node: Path) -> None:
 
 def test_start_knows_its_parts(node: Path) -> None:
     assert run("start", "--only", "receive,paint", "--config", node).exit_code == 2
+
+
+def test_a_lock_needs_its_reason(node: Path) -> None:
+    visits, out = node.parent / "visits.csv", node.parent / "out"
+    visits.write_text("subject,visit,accession_number\n1,BL,A1\n")
+    words = ("cohort", "export", "--visits", visits, "--out", out, "--config", node, "--lock")
+    assert run(*words, " ").exit_code == 2
+    assert not out.exists(), "no draft in place of a lock"
+    assert run(*words, "endpoint").exit_code == 0
+    verified = run("cohort", "verify", out)
+    assert verified.exit_code == 0
+    assert hashlib.sha256((out / "manifest.json").read_bytes()).hexdigest() in verified.stderr
 
 
 def test_doctor_names_a_remedy_for_every_fault(node: Path) -> None:
