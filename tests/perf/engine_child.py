@@ -59,6 +59,37 @@ def torch_cam(_task: dict[str, Any], threads: int) -> Run:
     return run
 
 
+def torch_demo(_task: dict[str, Any], threads: int) -> Run:
+    """The same for the members of the demonstration bundle (weights do not matter for speed)."""
+    import torch
+    from pytorch_grad_cam import GradCAM
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+    from ra_training.nets import DensityNet
+
+    class Score(torch.nn.Module):
+        def __init__(self, trunk: str) -> None:
+            super().__init__()
+            self.net = DensityNet(trunk, 7)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            score, _density, _logits = self.net(x)
+            return score[:, None]
+
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    nets = [Score(trunk).eval() for trunk in ("residual", "plain", "dense")]
+    cams = [GradCAM(model=n, target_layers=[n.net.trunk]) for n in nets]
+    target = [ClassifierOutputTarget(0)]
+
+    def run(image: Any) -> object:
+        x = torch.from_numpy(image)
+        maps = [cam(input_tensor=x, targets=target) for cam in cams]
+        return sum(float(cam.outputs[0, 0]) for cam in cams) / len(cams), sum(maps) / len(cams)
+
+    return run
+
+
 def eager(task: dict[str, Any], threads: int) -> Run:
     """The bundle's graph as a torch module in eager mode; its heatmap is a layer of the network."""
     import torch
@@ -94,7 +125,7 @@ def scorer(task: dict[str, Any], threads: int) -> Run:
     return run
 
 
-KINDS = {"torch": torch_cam, "eager": eager, "bare": bare, "scorer": scorer}
+KINDS = {"torch": torch_cam, "torch-demo": torch_demo, "eager": eager, "bare": bare, "scorer": scorer}
 
 
 def peak_mb() -> float:
@@ -112,7 +143,7 @@ def main() -> None:
     task = json.loads(sys.argv[1])
     from tests.perf.engines import THREADS
 
-    if task["kind"] in ("torch", "eager"):
+    if task["kind"] in ("torch", "torch-demo", "eager"):
         import torch  # noqa: F401 - its import is part of what is measured
     elif task["kind"] == "scorer":
         import ra_daemon.worker.pipeline  # noqa: F401

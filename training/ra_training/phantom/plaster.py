@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from math import hypot, pi
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ra_training.phantom.canvas import Canvas, Field, Point
+from ra_training.phantom.canvas import Canvas, Point
 from ra_training.phantom.streams import stream
 
+Lengths = NDArray[np.floating[Any]]
 MU_PLASTER = 0.02  # 1/mm, between soft tissue and cortical bone
 _FROM, _TO = (-2.0, -150.0), (3.0, 44.0)
 _INNER = (27.0, 43.0)
@@ -51,6 +54,6 @@ def axis() -> tuple[Point, Point]:
     return _FROM, _TO
 
 
-def _chord(radius: Field, across: Field) -> Field:
-    found: Field = 2 * np.sqrt(np.clip(radius**2 - across**2, 0, None))
+def _chord(radius: Lengths, across: Lengths) -> Lengths:
+    found: Lengths = 2 * np.sqrt(np.clip(radius**2 - across**2, 0, None))
     return found
