@@ -19,7 +19,7 @@ COMMANDS = {
     "score": "Score files without a node; write report and heatmap.",
     "echo": "Ask a peer for a sign of life (C-ECHO).",
     "send": "Send files, or a generated test object, to a peer.",
-    "jobs": "List, show, retry and cancel jobs.",
+    "jobs": "List, show, retry and cancel jobs; list, release and give up deliveries.",
     "trace": "Follow a study or an image from arrival to delivery.",
     "plugins": "List, check and begin plugins.",
     "models": "List, show, build, verify, install and retire model bundles.",

@@ -1,10 +1,9 @@
-"""ra-daemon jobs: list, show, retry, cancel, release."""
+"""ra-daemon jobs: list, show, retry, cancel; with the deliveries of what jobs made."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -17,10 +16,15 @@ from ra_daemon.commands.common import (
     load,
     say,
 )
+from ra_daemon.commands.deliveries import (
+    give_up,
+    list_deliveries,
+    note,
+    release,
+    takers,
+    tell_demonstrations,
+)
 from ra_daemon.errors import DaemonError
-
-if TYPE_CHECKING:
-    import sqlalchemy as sa
 
 STATES = ("queued", "leased", "scored", "refused", "failed", "cancelled")
 _COLUMNS = ("job_id", "state", "lane", "attempts", "cause", "blame", "created_at")
@@ -28,7 +32,7 @@ _COLUMNS = ("job_id", "state", "lane", "attempts", "cause", "blame", "created_at
 
 @click.group("jobs")
 def command() -> None:
-    """List, show, retry and cancel jobs; release held results."""
+    """List, show, retry and cancel jobs; list, release and give up deliveries."""
 
 
 @command.command("list")
@@ -73,24 +77,45 @@ def show(job_id: int, config_path: Path | None, *, as_json: bool) -> None:
 
 @command.command("retry")
 @click.argument("ids", nargs=-1, type=int)
-@click.option("--cause", help="All that failed with this error code.")
+@click.option("--cause", help="All that failed or was parked with this cause.")
+@click.option(
+    "--delivery", "deliveries", multiple=True, type=int, metavar="ID",
+    help="This delivery, and no jobs; repeatable.",
+)  # fmt: skip
+@click.option("--destination", metavar="PEER", help="Deliveries to this peer, and no jobs.")
 @config_option
-def retry(ids: tuple[int, ...], config_path: Path | None, *, cause: str | None) -> None:
-    """Queue failed jobs again (all, by ID or by cause).
+def retry(
+    ids: tuple[int, ...],
+    config_path: Path | None,
+    *,
+    cause: str | None,
+    deliveries: tuple[int, ...],
+    destination: str | None,
+) -> None:
+    """Queue again what failed: jobs, reports that could not be composed, parked deliveries.
 
-    Without ID and cause also compose failed reports again, and send parked objects again.
+    IDS are jobs, and then nothing else is tried. Without a choice all is, but for results of
+    demonstration models that a peer did not take: those by --cause demonstration_not_allowed or
+    by --delivery only, once the peer takes them (allow_demonstration_until).
     """
     from ra_daemon.store import reports
-    from ra_daemon.store.outbox import Outbox
+    from ra_daemon.store.outbox import DEMONSTRATION_NOT_ALLOWED, Outbox, Which
     from ra_daemon.store.queue import JobQueue
 
+    of_peers = bool(deliveries or destination)
+    if ids and of_peers:
+        raise click.UsageError("Name jobs, or deliveries by --delivery and --destination.")
     config = load(config_path)
+    chosen = Which(ids=deliveries, destination=destination, cause=cause)
     with database(config) as engine:
-        jobs = JobQueue(engine).retry(list(ids) or None, cause)
-        parked = 0 if ids or cause else Outbox(engine, config.root).retry_parked()
-        composed = 0 if ids or cause else reports.retry_reports(engine)
-        _note(engine, "jobs.retry", f"{jobs} jobs, {composed} reports, {parked} deliveries")
+        outbox = Outbox(engine, config.root)
+        jobs = 0 if of_peers else JobQueue(engine).retry(list(ids) or None, cause)
+        composed = 0 if of_peers or ids else reports.retry_reports(engine, cause)
+        parked = 0 if ids else outbox.retry_parked(chosen, takes=takers(config))
+        note(engine, "jobs.retry", f"{jobs} jobs, {composed} reports, {parked} deliveries")
+        stay = {} if ids else outbox.parked(DEMONSTRATION_NOT_ALLOWED)
     say(f"{jobs} jobs queued again, {composed} reports and {parked} parked deliveries due again.")
+    tell_demonstrations(config, stay)
 
 
 @command.command("rescore")
@@ -147,32 +172,9 @@ def cancel(ids: tuple[int, ...], config_path: Path | None) -> None:
 
     with database(load(config_path)) as engine:
         number = JobQueue(engine).cancel(ids)
-        _note(engine, "jobs.cancel", ",".join(map(str, ids)))
+        note(engine, "jobs.cancel", ",".join(map(str, ids)))
     say(f"{number} jobs cancelled.")
 
 
-@command.command("release")
-@click.option("--destination", metavar="PEER", help="Only what waits for this peer.")
-@click.option(
-    "--study", "studies", multiple=True, metavar="UID", help="Only this study; repeatable."
-)
-@config_option
-def release(config_path: Path | None, *, destination: str | None, studies: tuple[str, ...]) -> None:
-    """Send what a route with deliver = "hold" keeps back: all of it, or of a peer or of studies."""
-    from ra_daemon.store.outbox import Outbox
-
-    config = load(config_path)
-    with database(config) as engine:
-        number = Outbox(engine, config.root).release_held(destination, list(studies) or None)
-        _note(engine, "deliveries.release", f"{number} deliveries")
-    say(f"{number} held objects are due now.")
-
-
-def _note(engine: sa.Engine, what: str, new: str) -> None:
-    """One audit row: a person changed the queue."""
-    import getpass
-
-    from ra_daemon.store import audit
-
-    with engine.begin() as conn:
-        audit.append(conn, who=getpass.getuser(), what=what, new=new)
+for _other in (list_deliveries, release, give_up):
+    command.add_command(_other)

@@ -24,7 +24,7 @@ BLOCKS: Mapping[str, str] = {
     "open_job": "ra-daemon jobs list; wait, retry or cancel the job.",
     "no_verdict": "ra-daemon trace UID; the image was neither scored nor refused.",
     "report_due": "wait until its report is composed; ra-daemon jobs retry for a failed one.",
-    "delivery_due": "ra-daemon trace UID; send, release or give up what is due.",
+    "delivery_due": "ra-daemon jobs deliveries; wait, or ra-daemon jobs retry, release or give-up.",
     "study_open": "wait: another image of the study came within the hour or is being worked.",
 }
 """Why a file stays, and the remedy."""

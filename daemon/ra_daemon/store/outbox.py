@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from ra_daemon.domain import Delivered, Delivery, DeliveryOutcome, DeliveryState, Postponed
+from ra_daemon.store import audit
 from ra_daemon.store.clock import Clock, database_now
 from ra_daemon.store.engine import reading
 from ra_daemon.store.tables import delivery, dicom_object, outcome
@@ -18,10 +20,36 @@ from ra_daemon.store.tables import delivery, dicom_object, outcome
 DEMONSTRATION_NOT_ALLOWED = "demonstration_not_allowed"
 """Cause of a parked delivery: the peer does not take results of a demonstration model."""
 
+GIVEN_UP = "given_up"
+"""Cause of a delivery that a person gave up: it is SKIPPED and never leaves."""
+
 LEASE_S = 900.0
 """A delivery that stays SENDING longer was left by a node that is gone: any node may take it."""
 
 _FREE: dict[str, Any] = {"owner": "", "lease_until": None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Which:
+    """A choice of deliveries; what is not named does not limit it, an empty one means all."""
+
+    ids: Collection[int] = ()
+    destination: str | None = None
+    cause: str | None = None
+
+    def where(self) -> list[sa.ColumnElement[bool]]:
+        """The conditions on rows of ``delivery``."""
+        found: list[sa.ColumnElement[bool]] = []
+        if self.ids:
+            found.append(delivery.c.id.in_(list(self.ids)))
+        if self.destination is not None:
+            found.append(delivery.c.destination == self.destination)
+        if self.cause is not None:
+            found.append(delivery.c.cause == self.cause)
+        return found
+
+
+EVERY = Which()
 
 
 class Outbox:
@@ -140,19 +168,48 @@ class Outbox:
             which.append(delivery.c.object_id.in_(ids))
         return self._change(which, state=DeliveryState.PENDING.value, not_before=None)
 
-    def retry_parked(self, cause: str | None = None) -> int:
-        """Queue parked deliveries again, by cause; without one, all but forbidden demonstrations.
+    def retry_parked(self, chosen: Which = EVERY, *, takes: Collection[str] = ()) -> int:
+        """Queue parked deliveries again, with fresh attempts.
 
-        Those come back by their own cause only, and ``park_demonstrations`` stops them again
-        where the peer still does not take them.
+        Args:
+            chosen: results of demonstration models that a peer did not take come back only by
+                their own cause or by number, never with all the others.
+            takes: peers that take results of demonstration models (now). Those of other peers
+                stay: ``park_demonstrations`` would stop them again.
         """
-        which = [delivery.c.state == DeliveryState.PARKED.value]
-        which.append(
-            delivery.c.cause != DEMONSTRATION_NOT_ALLOWED
-            if cause is None
-            else delivery.c.cause == cause
-        )
+        named = bool(chosen.ids) or chosen.cause == DEMONSTRATION_NOT_ALLOWED
+        free = delivery.c.cause != DEMONSTRATION_NOT_ALLOWED
+        if named:
+            free = sa.or_(free, delivery.c.destination.in_(list(takes)))
+        which = [delivery.c.state == DeliveryState.PARKED.value, free, *chosen.where()]
         return self._change(which, state=DeliveryState.PENDING.value, not_before=None, attempts=0)
+
+    def give_up(self, chosen: Which, *, who: str, why: str) -> int:
+        """Let parked, held and pending deliveries never leave, with one row of the audit trail.
+
+        What is on its way at this moment is not stopped. A late word of the peer that it keeps an
+        object after all changes nothing.
+        """
+        waiting = [DeliveryState.PARKED, DeliveryState.HELD, DeliveryState.PENDING]
+        which = [delivery.c.state.in_([s.value for s in waiting]), *chosen.where()]
+        values = {"state": DeliveryState.SKIPPED.value, "cause": GIVEN_UP}
+        with self._engine.begin() as conn:
+            change = sa.update(delivery).where(*which).values(**values)
+            ids = sorted(conn.execute(change.returning(delivery.c.id)).scalars())
+            if ids:
+                told = ",".join(map(str, ids))
+                audit.append(conn, who=who, what="deliveries.give_up", new=told, why=why)
+        return len(ids)
+
+    def parked(self, cause: str) -> dict[str, int]:
+        """Number of deliveries parked with a cause, by destination."""
+        query = (
+            sa.select(delivery.c.destination, sa.func.count())
+            .where(delivery.c.state == DeliveryState.PARKED.value, delivery.c.cause == cause)
+            .group_by(delivery.c.destination)
+        )
+        with reading(self._engine) as conn:
+            return {str(name): int(number) for name, number in conn.execute(query)}
 
     def park_demonstrations(self, destination: str) -> int:
         """Park what a demonstration model made for a peer that does not take it (any more).

@@ -37,7 +37,8 @@ REMEDIES: Mapping[str, str] = {
     "reports_failed": "Look for report.failed in the log; mend the cause; ra-daemon jobs retry.",
     "reports_waiting": "Start a node with the part deliver.",
     "deliveries_waiting": "ra-daemon echo PEER: it takes nothing since an hour.",
-    "deliveries_parked": "The cause is in v1_deliveries; mend the peer; ra-daemon jobs retry.",
+    "deliveries_parked": "ra-daemon jobs deliveries --state parked; mend the cause; "
+    "ra-daemon jobs retry, or give-up.",
     "removals_waiting": "Purged files are still there: let the daemon's user write objects/.",
     "rows_without_files": "Restore objects/ from a backup; ask the sender to send the image again.",
     "files_without_rows": "Harmless: left by a crash. Look at them, then delete them by hand.",

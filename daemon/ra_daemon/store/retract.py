@@ -124,7 +124,10 @@ def _stop(conn: sa.Connection, outcome_id: int) -> Sequence[str]:
         .where(of_it, delivery.c.state.in_(_WAITING))
         .values(state=DeliveryState.SKIPPED.value, cause="retracted")
     )
-    maybe = sa.or_(delivery.c.state.in_(_REACHED), delivery.c.was_sending == 1)
+    # Sent once and then lost, parked or given up: somebody there may have read it.
+    maybe = sa.or_(
+        delivery.c.state.in_(_REACHED), delivery.c.was_sending == 1, delivery.c.sent_at.is_not(None)
+    )
     query = sa.select(delivery.c.destination).where(of_it, maybe).distinct()
     return sorted(conn.execute(query).scalars())
 

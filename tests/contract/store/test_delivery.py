@@ -14,9 +14,9 @@ from ra_daemon.config import Config
 from ra_daemon.domain import Composed, Delivered, Parked, Postponed
 from ra_daemon.errors import StoreError
 from ra_daemon.steps.deliver import retry_delay_s
-from ra_daemon.store import findings, reports, results
+from ra_daemon.store import audit, findings, reports, results
 from ra_daemon.store.objects import ObjectStore
-from ra_daemon.store.outbox import Outbox
+from ra_daemon.store.outbox import Outbox, Which
 from ra_daemon.store.queue import JobQueue
 from ra_engine.types import Heatmap
 from tests.support.verdicts import admission, full, record, scored
@@ -135,7 +135,11 @@ def test_demonstration_results_park_where_they_are_not_allowed(
             ("UNNAMED", "demonstration_not_allowed"),
         ]
     assert outbox.retry_parked() == 0  # a person must name this cause
-    assert outbox.retry_parked("demonstration_not_allowed") == 2
+    forbidden = Which(cause="demonstration_not_allowed")
+    assert outbox.retry_parked(forbidden) == 0  # no peer takes them
+    assert outbox.parked("demonstration_not_allowed") == {"THERE": 1, "UNNAMED": 1}
+    assert outbox.retry_parked(forbidden, takes=["THERE"]) == 1
+    assert [d.destination for d in outbox.claim_due(9)] == ["THERE"]
 
 
 def test_permission_for_demonstrations_may_run_out(
@@ -261,9 +265,25 @@ def test_parked_deliveries_keep_their_cause(
     outbox = Outbox(engine)
     for item in outbox.claim_due(9):
         outbox.settle(item, Parked(cause="0122"))
-    assert outbox.retry_parked("other") == 0
-    assert outbox.retry_parked("0122") == 2
+    assert outbox.retry_parked(Which(cause="other")) == 0
+    assert outbox.retry_parked(Which(cause="0122")) == 2
     assert [d.attempt for d in outbox.claim_due(9)] == [1, 1]
+
+
+def test_what_is_given_up_never_leaves(
+    engine: sa.Engine, queue: JobQueue, objects: ObjectStore
+) -> None:
+    composed(engine, queue, objects)
+    outbox = Outbox(engine)
+    (sending,) = outbox.claim_due(1)
+    assert outbox.give_up(Which(destination="OTHER"), who="me", why="x") == 0
+    assert outbox.give_up(Which(destination="PACS"), who="me", why="PACS is gone") == 1
+    assert outbox.settle(sending, Postponed(cause="refused"), 0)
+    assert [d.delivery_id for d in outbox.claim_due(9)] == [sending.delivery_id]
+    with engine.connect() as conn:
+        (row,) = audit.entries(conn)
+        audit.verify(conn)
+    assert (row.who, row.what, row.why) == ("me", "deliveries.give_up", "PACS is gone")
 
 
 def test_the_same_uid_is_one_object_and_one_delivery(

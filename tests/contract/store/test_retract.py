@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from ra_daemon.domain import Composed, Delivered, Postponed
+from ra_daemon.domain import CommitReport, Composed, Delivered, Postponed
 from ra_daemon.errors import StoreError
 from ra_daemon.store import audit, reports, retract, status, studies
+from ra_daemon.store.commitments import Commitments
 from ra_daemon.store.objects import ObjectStore
-from ra_daemon.store.outbox import Outbox
+from ra_daemon.store.outbox import Outbox, Which
 from ra_daemon.store.queue import JobQueue
 from tests.support.verdicts import admission, record, scored
 
@@ -130,6 +131,27 @@ def test_a_crash_in_mid_send_of_a_retracted_object_is_not_repeated(
     retract.retract(engine, only(engine), who="dr", reason="x")
     now[0] += timedelta(seconds=61)
     assert outbox.claim_due(9) == []
+
+
+def test_a_peer_that_lost_an_object_that_was_given_up_then_is_told(
+    engine: sa.Engine, queue: JobQueue, objects: ObjectStore
+) -> None:
+    record(engine, queue, admission(), scored())
+    compose(engine, objects)
+    outbox = Outbox(engine)
+    (item,) = outbox.claim_due(9)
+    outbox.settle(item, Delivered(status=0))
+    commitments = Commitments(engine)
+    request = commitments.begin("PACS", 9)
+    assert request is not None
+    lost = CommitReport(
+        transaction_uid=request.transaction_uid, ae_title="PACS", committed=(),
+        failed=((item.sop_instance_uid, 0x0112),),
+    )  # fmt: skip
+    assert commitments.settle(lost, ["PACS"], 1).parked == 1
+    assert outbox.give_up(Which(destination="PACS"), who="me", why="x") == 1
+    (done,) = retract.retract(engine, only(engine), who="dr", reason="x")
+    assert done.destinations == ("PACS",)
 
 
 def test_a_total_goes_with_its_hand(
