@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,11 +11,38 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x20-\x5b\x5d-\x7e]+$")]
 
+SOP_CLASSES = {
+    "CR": ("1.2.840.10008.5.1.4.1.1.1",),
+    "DX": ("1.2.840.10008.5.1.4.1.1.1.1", "1.2.840.10008.5.1.4.1.1.1.1.1"),
+    "SC": (
+        *("1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.7.2"),
+        *("1.2.840.10008.5.1.4.1.1.7.3", "1.2.840.10008.5.1.4.1.1.7.4"),
+    ),
+}
+"""Names of the storage SOP classes that the node takes (PS3.6 table A-1); DX: for presentation and
+for processing, SC: single and multi-frame."""
+
 
 class Section(BaseModel):
     """A table of the file: frozen, no unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _networks(value: object) -> object:
+    """Say what is wrong with a network, in the place of a list of what it could have been."""
+    for text in value if isinstance(value, list | tuple) else ():
+        if not isinstance(text, str):
+            continue
+        try:
+            ip_network(text)
+        except ValueError as error:
+            try:
+                meant = f"{text!r} names one address of it; write {ip_network(text, strict=False)}"
+            except ValueError:
+                meant = f"{text!r} is none"
+            raise ValueError(f"networks as 192.0.2.0/24 or 192.0.2.10/32; {meant}") from error
+    return value
 
 
 class Store(Section):
@@ -81,16 +108,32 @@ class Peer(Section):
     sr_class: Literal["comprehensive3d", "comprehensive", "enhanced"] = "comprehensive3d"
     allow_demonstration_until: date | None = None
 
+    @field_validator("networks", mode="before")
+    @classmethod
+    def _are_networks(cls, value: object) -> object:
+        return _networks(value)
+
 
 class Route(Section):
     """Which images go to which scorers and where the results go."""
 
     name: str
     calling_ae: str = "*"
+    calling_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
+        default=(), description="Addresses that the image came from; empty: any."
+    )
     called_ae: str = "*"
+    sop_classes: tuple[str, ...] = Field(
+        default=(), description="CR, DX, SC or UIDs; empty: any, the gate decides."
+    )
     description: str = Field(default="*", description="Pattern on the study description.")
     body_parts: tuple[str, ...] = Field(default=(), description="Empty: any; the gate decides.")
-    min_age: float = Field(default=18, ge=0)
+    min_age: float = Field(
+        default=18, ge=0, description="Years; a younger patient is refused as under_age."
+    )
+    max_age: float | None = Field(
+        default=None, ge=0, description="Completed years; older patients are for the next route."
+    )
     for_processing: bool = False
     secondary_capture: bool = False
     scorers: tuple[str, ...] = ("svdh", "severity", "gradcam")
@@ -98,6 +141,28 @@ class Route(Section):
     destinations: tuple[str, ...] = ()
     deliver: Literal["send", "hold", "database-only"] = "send"
     refusals: bool = Field(default=False, description="Send a visible report of a refusal.")
+
+    @field_validator("calling_networks", mode="before")
+    @classmethod
+    def _are_networks(cls, value: object) -> object:
+        return _networks(value)
+
+    @field_validator("sop_classes")
+    @classmethod
+    def _are_taken(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        known = {*SOP_CLASSES, *(uid for uids in SOP_CLASSES.values() for uid in uids)}
+        for name in value:
+            if name not in known:
+                raise ValueError(
+                    f"{', '.join(SOP_CLASSES)} or the UID of a class that the node takes, "
+                    f"not {name!r}"
+                )
+        return value
+
+    @property
+    def sop_class_uids(self) -> frozenset[str]:
+        """UIDs of ``sop_classes``; empty: any."""
+        return frozenset(uid for name in self.sop_classes for uid in SOP_CLASSES.get(name, (name,)))
 
 
 class Gate(Section):

@@ -12,7 +12,7 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from ra_daemon.config import Config
+from ra_daemon.config import SOP_CLASSES, Config, Route
 from ra_daemon.errors import ConfigError
 from ra_daemon.windows import Window
 
@@ -226,13 +226,7 @@ def _contradictions(config: Config) -> Iterator[str]:
         for name in sorted({n for n in names if names.count(n) > 1}):
             yield f"{what}: the name {name!r} is given twice"
     for route in config.route:
-        for name in route.destinations:
-            peer = config.peer_named(name)
-            if peer is None:
-                close = _nearest(name, peers)
-                yield f"route {route.name!r}: destination {name!r} is no peer{close}"
-            elif not peer.send:
-                yield f"route {route.name!r}: destination {name!r} has send = false"
+        yield from _route_contradictions(config, route, peers)
     try:
         Window.parse(config.schedule.off_hours)
     except ConfigError as error:
@@ -242,6 +236,26 @@ def _contradictions(config: Config) -> Iterator[str]:
     yield from _tls_contradictions(config)
     if config.store.url and config.store.url_file is not None:
         yield "store: set url or url_file, not both"
+
+
+def _route_contradictions(config: Config, route: Route, peers: Sequence[str]) -> Iterator[str]:
+    for name in route.destinations:
+        peer = config.peer_named(name)
+        if peer is None:
+            close = _nearest(name, peers)
+            yield f"route {route.name!r}: destination {name!r} is no peer{close}"
+        elif not peer.send:
+            yield f"route {route.name!r}: destination {name!r} has send = false"
+    if route.max_age is not None and route.max_age < route.min_age:
+        yield (
+            f"route {route.name!r}: max_age {route.max_age:g} is below min_age {route.min_age:g}; "
+            "raise max_age, or lower min_age"
+        )
+    if not route.secondary_capture and route.sop_class_uids & set(SOP_CLASSES["SC"]):
+        yield (
+            f"route {route.name!r}: sop_classes names SC, which secondary_capture = false refuses; "
+            "set it to true"
+        )
 
 
 def _tls_contradictions(config: Config) -> Iterator[str]:

@@ -80,6 +80,34 @@ def test_a_destination_must_be_a_peer_that_takes_results(tmp_path: Path) -> None
     assert "has send = false" in faults(tmp_path, silent)
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('calling_networks = ["10.1.2.3/8"]', "names one address of it; write 10.0.0.0/8"),
+        ('calling_networks = ["10.1.2.300"]', "must be networks as 192.0.2.0/24 or 192.0.2.10/32"),
+        ('sop_classes = ["CR", "MG"]', "CR, DX, SC or the UID of a class that the node takes"),
+        ('sop_classes = ["1.2.840.10008.5.1.4.1.1.2"]', "not '1.2.840.10008.5.1.4.1.1.2'"),
+        ("max_age = -1", "max_age (line 3) = -1: must be greater than or equal to 0"),
+        ("max_age = 17", "max_age 17 is below min_age 18; raise max_age, or lower min_age"),
+        ('sop_classes = ["SC"]', "secondary_capture = false refuses; set it to true"),
+    ],
+)
+def test_a_route_that_no_image_could_fit(tmp_path: Path, line: str, told: str) -> None:
+    assert told in faults(tmp_path, f'[[route]]\nname = "r"\n{line}\n')
+
+
+def test_a_route_for_some_images(tmp_path: Path) -> None:
+    text = (
+        '[[route]]\nname = "r"\ncalling_networks = ["192.0.2.0/24", "2001:db8::/64"]\n'
+        'sop_classes = ["CR", "1.2.840.10008.5.1.4.1.1.7"]\nsecondary_capture = true\n'
+        "max_age = 90\n"
+    )
+    (route,) = settings.load(write(tmp_path, text), environ={}).route
+    assert [str(n) for n in route.calling_networks] == ["192.0.2.0/24", "2001:db8::/64"]
+    assert route.sop_class_uids == {"1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.7"}
+    assert route.max_age == 90
+
+
 def test_names_are_unique_and_windows_parse(tmp_path: Path) -> None:
     twice = '[[peer]]\nname = "a"\nae_title = "A"\n' * 2
     told = faults(tmp_path, twice + '[schedule]\noff_hours = "at night"\n')

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ra_daemon.config import Config, Route
+from ra_daemon.config import SOP_CLASSES, Config, Route
+from ra_daemon.dicom import scp
 from ra_daemon.domain import Header, Lane, Origin
 from ra_daemon.errors import ConfigError
 from ra_daemon.routing import lane_of, match_route
@@ -53,3 +56,68 @@ def test_the_first_route_that_matches_wins() -> None:
     assert match_route(config, Origin(calling_ae="PACS"), HEADER) is rest
     assert (lane_of(trial), lane_of(rest)) == (Lane.OFF_HOURS, Lane.STAT)
     assert match_route(Config(), Origin(), HEADER) is None
+
+
+CR, DX, RAW_DX, FILM = (
+    "1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.1.1", "1.2.840.10008.5.1.4.1.1.1.1.1",
+    "1.2.840.10008.5.1.4.1.1.7",
+)  # fmt: skip
+
+
+def taken(route: dict[str, Any], *, address: str = "10.0.0.5", **fields: Any) -> bool:
+    """Whether a route takes an image, with a route behind it that takes all."""
+    first, rest = Route.model_validate({"name": "first", **route}), Route(name="rest")
+    origin = Origin(calling_ae="CR1", called_ae="RA_DAEMON", address=address)
+    found = match_route(Config(route=(first, rest)), origin, replace(HEADER, **fields))
+    assert found in (first, rest)
+    return found is first
+
+
+@pytest.mark.parametrize(
+    ("address", "fits"),
+    [
+        ("10.1.255.9", True), ("10.2.0.1", False), ("192.0.2.7", True), ("192.0.2.8", False),
+        ("2001:db8::1", True), ("::ffff:10.1.0.1", True), ("::ffff:10.2.0.1", False), ("", False),
+    ],
+)  # fmt: skip
+def test_a_route_for_addresses(address: str, fits: bool) -> None:
+    networks = ["10.1.0.0/16", "192.0.2.7/32", "2001:db8::/64"]
+    assert taken({"calling_networks": networks}, address=address) is fits
+    assert taken({}, address=address)
+
+
+@pytest.mark.parametrize(
+    ("classes", "fits"),
+    [
+        ([], {CR, DX, RAW_DX, FILM}),
+        (["CR"], {CR}),
+        (["DX"], {DX, RAW_DX}),
+        (["CR", "SC"], {CR, FILM}),
+        ([DX], {DX}),
+    ],
+)
+def test_a_route_for_sop_classes(classes: list[str], fits: set[str]) -> None:
+    assert {
+        uid for uid in (CR, DX, RAW_DX, FILM) if taken({"sop_classes": classes}, sop_class_uid=uid)
+    } == fits
+
+
+def test_the_names_of_sop_classes_are_those_that_the_node_takes() -> None:
+    named = [uid for uids in SOP_CLASSES.values() for uid in uids]
+    assert sorted(named) == sorted(scp.SOP_CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("age", "fits"), [(None, True), (3.0, True), (70.0, True), (70.9, True), (71.0, False)]
+)
+def test_a_route_up_to_an_age(age: float | None, fits: bool) -> None:
+    assert taken({"max_age": 70}, patient_age_years=age) is fits
+    assert taken({}, patient_age_years=age)
+
+
+def test_all_that_a_route_asks_for_must_fit() -> None:
+    route = {"calling_networks": ["10.0.0.0/8"], "sop_classes": ["CR"], "max_age": 70}
+    fitting = {"sop_class_uid": CR, "patient_age_years": 50.0}
+    assert taken(route, **fitting)
+    for other in ({"address": "11.0.0.1"}, {"sop_class_uid": DX}, {"patient_age_years": 80.0}):
+        assert not taken(route, **{**fitting, **other})
