@@ -13,6 +13,7 @@ import pytest
 from pydicom import dcmread
 
 from ra_daemon import plugins
+from ra_daemon.cohort.statistics import change_limits
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +38,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_all_are_accounted_for(demo: Path) -> None:
     told = json.loads((demo / "summary.json").read_text())
     assert (told["sent"], told["received"], told["lost"], told["duplicates"]) == (14, 14, 0, 0)
-    assert told["scored"] >= 12
-    assert told["refused"] >= 1
-    assert told["scored"] + told["refused"] == told["sent"]
+    assert (told["scored"], told["refused"], told["unexpected"]) == (12, 2, 0)
+    assert told["refusals"] == {"not_a_hand": 1, "unreadable": 1}
     assert told["objects"] == 2 * told["scored"]
-    assert told["refusals"]["unreadable"] == 1
     assert told["seconds"] > 0
     assert 0.8 < told["pcc"] <= 1
 
@@ -71,6 +70,34 @@ def test_the_page_is_one_file_and_says_what_it_is(demo: Path) -> None:
     assert "<svg" in page
     assert "data:image/png;base64," in page
     assert re.findall(r"(?:src|href)=\"(?!data:)", page) == []
+
+
+def test_the_page_s_changes_are_those_of_a_cohort(demo: Path) -> None:
+    page = (demo / "report.html").read_text()
+    scores = [
+        (subject, int(visit), float(value), (float(low), float(high)))
+        for subject, visit, value, low, high in re.findall(
+            r'<tr><td>(\d+)</td><td>(\d+)</td><td class="n">\d+</td><td class="n">([\d.]+)</td>'
+            r'<td class="n">([\d.]+) to ([\d.]+)</td>', page
+        )
+    ]  # fmt: skip
+    changes = re.findall(
+        r'<tr><td>(\d+)</td><td>(\d+)</td><td class="n">([-+][\d.]+)</td>'
+        r'<td class="n">([-+][\d.]+) to ([-+][\d.]+)</td><td>([a-z ]*)</td>', page
+    )  # fmt: skip
+    assert len(scores) == 12
+    base = {s: (value, limits) for s, visit, value, limits in scores if visit == 1}
+    expected = {
+        (s, visit): (value - base[s][0], *change_limits(value, limits, *base[s]))
+        for s, visit, value, limits in scores if visit > 1
+    }  # fmt: skip
+    assert len(changes) == len(expected) == 8
+    for subject, visit, change, low, high, flag in changes:
+        numbers = [float(change), float(low), float(high)]
+        # The page rounds to one decimal place.
+        assert numbers == pytest.approx(expected[subject, int(visit)], abs=0.3)
+        if min(abs(numbers[1]), abs(numbers[2])) > 0.1:
+            assert (flag != "") == (numbers[1] <= 0 <= numbers[2])
 
 
 def test_no_process_stays(demo: Path) -> None:

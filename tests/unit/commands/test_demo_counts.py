@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
+from rich.console import Console
 
 from ra_daemon.commands.demo import story
 from ra_daemon.commands.demo.modality import Sent
@@ -63,8 +65,9 @@ def result(number: int, outcome: int | None = None, value: float = 5.0) -> dict[
 
 SENT = [
     Sent(path=Path(f"{n}.dcm"), digest=f"d{n}", what="hand", subject="1", visit=n, truth=10.0 * n)
-    for n in (1, 2, 3)
+    for n in (1, 2)
 ]
+SENT.append(Sent(path=Path("3.dcm"), digest="d3", what="a foot", expected="not_a_hand"))
 
 
 @pytest.fixture
@@ -79,10 +82,14 @@ def sides(tmp_path: Path) -> tuple[Node, Pacs]:
     return Node(results=[result(1), result(2)], refusals=[refusal]), pacs
 
 
-def told(sides: tuple[Node, Pacs]) -> tuple[int, int]:
+def summed(sides: tuple[Node, Pacs]) -> dict[str, Any]:
     node, pacs = sides
     lines = reconcile(SENT, node, pacs)  # type: ignore[arg-type]
-    found = summary(lines, pacs, node, seconds=1.0)  # type: ignore[arg-type]
+    return summary(lines, pacs, node, seconds=1.0)  # type: ignore[arg-type]
+
+
+def told(sides: tuple[Node, Pacs]) -> tuple[int, int]:
+    found = summed(sides)
     return found["lost"], found["duplicates"]
 
 
@@ -113,18 +120,78 @@ def test_an_object_of_nothing_that_was_sent_is_counted(sides: tuple[Node, Pacs])
     assert told(sides) == (0, 1)
 
 
+def test_each_object_has_the_verdict_that_it_must_get(sides: tuple[Node, Pacs]) -> None:
+    assert summed(sides)["unexpected"] == 0
+
+
+def test_a_foot_that_is_scored_is_unexpected(sides: tuple[Node, Pacs]) -> None:
+    node, pacs = sides
+    node.refusals.clear()
+    node.results.append(result(3))
+    pacs.keep("SR", "1.3")
+    pacs.keep("OT", "1.3")
+    assert told(sides) == (0, 0)
+    assert summed(sides)["unexpected"] == 1
+
+
+def test_a_foot_that_is_refused_for_another_reason_is_unexpected(sides: tuple[Node, Pacs]) -> None:
+    sides[0].refusals[0]["reason_code"] = "unreadable"
+    assert summed(sides)["unexpected"] == 1
+
+
+def test_a_hand_that_is_refused_is_unexpected(sides: tuple[Node, Pacs]) -> None:
+    sides[0].results.pop()
+    sides[0].refusals.append(
+        {"outcome_id": 2, "source_sha256": "d2", "reason_code": "not_a_hand", "reason": "No hand."}
+    )
+    assert told(sides)[0] == 0
+    assert summed(sides)["unexpected"] == 1
+
+
+def test_an_object_without_a_verdict_is_unexpected(sides: tuple[Node, Pacs]) -> None:
+    sides[0].refusals.clear()
+    assert summed(sides)["unexpected"] == 1
+
+
+def shown(sides: tuple[Node, Pacs], seconds: float) -> str:
+    node, pacs = sides
+    lines = reconcile(SENT, node, pacs)  # type: ignore[arg-type]
+    found = summary(lines, pacs, node, seconds=seconds)  # type: ignore[arg-type]
+    out = io.StringIO()
+    story._tell(Console(file=out, width=300), Path("ra-demo"), lines, found)
+    return out.getvalue()
+
+
+def test_what_is_unexpected_is_named(sides: tuple[Node, Pacs]) -> None:
+    assert "Unexpected" not in shown(sides, 30.0)
+    sides[0].refusals[0]["reason_code"] = "unreadable"
+    assert "Unexpected: a foot: unreadable, not not_a_hand." in shown(sides, 30.0)
+
+
+def test_what_has_no_verdict_is_not_shown_as_refused(sides: tuple[Node, Pacs]) -> None:
+    assert "refused  not_a_hand" in shown(sides, 30.0)
+    sides[0].refusals.clear()
+    assert "no verdict" in shown(sides, 30.0)
+    assert "Unexpected: a foot: none, not not_a_hand." in shown(sides, 30.0)
+
+
+def test_a_long_demo_warns(sides: tuple[Node, Pacs]) -> None:
+    assert "Warning" not in shown(sides, 90.0)
+    assert "Warning: this took 91 s, more than the usual 90 s" in shown(sides, 91.0)
+
+
 @pytest.mark.parametrize(
-    ("lost", "duplicates", "scored", "status"), [(0, 0, 12, 0), (1, 0, 11, 1), (0, 1, 12, 1)]
+    ("faults", "status"),
+    [({}, 0), ({"lost": 1}, 1), ({"duplicates": 1}, 1), ({"unexpected": 1}, 1)],
 )
 def test_the_status_is_the_comparison_s(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: int, duplicates: int, scored: int,
-    status: int,
-) -> None:  # fmt: skip
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faults: dict[str, int], status: int
+) -> None:
     class Still:
         def __init__(self, *_: object, **__: object) -> None: ...
         def stop(self) -> None: ...
 
-    counted = {"lost": lost, "duplicates": duplicates, "scored": scored}
+    counted = {"lost": 0, "duplicates": 0, "unexpected": 0, **faults}
     nothing: dict[str, Any] = dict.fromkeys(("MiniPacs", "DemoNode"), Still)
     for name in ("_open", "_work", "reconcile", "write_report", "_tell"):
         nothing[name] = lambda *_, **__: []

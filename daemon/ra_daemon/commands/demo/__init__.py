@@ -23,7 +23,8 @@ import click
 def command(ctx: click.Context, *, out: Path, no_serve: bool, seed: int) -> None:
     """Play the loop: a PACS, the node, a modality, a crash; then compare both sides.
 
-    All images are generated. Exit status 0 only when nothing is lost and nothing is doubled.
+    All images are generated. Exit status 0 only when nothing is lost, nothing is doubled, and each
+    object is scored or refused as it must be.
     """
     from ra_daemon.commands.demo.story import play
 

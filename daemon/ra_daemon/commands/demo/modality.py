@@ -11,20 +11,26 @@ from pathlib import Path
 
 from ra_daemon.config import Config, Node, Peer
 from ra_daemon.dicom import read, scu
+from ra_daemon.domain import Reason
 from ra_daemon.errors import DaemonError
 
 AE_TITLE = "MODALITY"
 SUBJECTS, VISITS = 4, 3
+SCORED = "scored"
 _SEED_STEP = 100_000  # the odd images come from seeds that no subject has
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """One object of the modality. ``truth`` is None for what must be refused."""
+    """One object of the modality. ``truth`` is None for what must be refused.
+
+    ``expected``: the verdict that it must get: ``scored`` or the code of a refusal.
+    """
 
     path: Path
     digest: str
     what: str
+    expected: str = SCORED
     subject: str = ""
     visit: int = 0
     truth: float | None = None
@@ -45,8 +51,10 @@ def make(folder: Path, seed: int) -> list[Sent]:
     corrupt.write_bytes(raw[: len(raw) * 3 // 5 // 2 * 2])
     whole.unlink()
     foot = next((folder / "foot").glob("*.dcm"))
-    for path, what in ((foot, "a foot"), (corrupt, "a corrupt object")):
-        sent.append(Sent(path=path, digest=read.digests(path)[0], what=what))
+    odd = ((foot, "a foot", Reason.NOT_A_HAND), (corrupt, "a corrupt object", Reason.UNREADABLE))
+    for path, what, reason in odd:
+        digest = read.digests(path)[0]
+        sent.append(Sent(path=path, digest=digest, what=what, expected=reason.value))
     # The odd ones travel in the midst of the others, as they do in life.
     return [*sent[:4], sent[12], *sent[4:8], sent[13], *sent[8:12]]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 from pydicom import Dataset, dcmread
 
-from ra_daemon.commands.demo.modality import Sent
+from ra_daemon.commands.demo.modality import SCORED, Sent
 from ra_daemon.commands.demo.node import DemoNode
 from ra_daemon.commands.demo.pacs import MiniPacs
 
@@ -39,6 +39,16 @@ class Line:
     reports: list[Path] = field(default_factory=list)
     captures: list[Path] = field(default_factory=list)
     verdicts: set[int] = field(default_factory=set)
+
+    @property
+    def verdict(self) -> str:
+        """``scored``, the code of a refusal, or ``none``."""
+        return SCORED if self.score is not None else self.reason_code or "none"
+
+    @property
+    def unexpected(self) -> bool:
+        """Another verdict than an object of this kind must get."""
+        return self.verdict != self.sent.expected
 
     @property
     def lost(self) -> bool:
@@ -93,6 +103,7 @@ def summary(
         "scored": len(scored),
         "refused": sum(bool(n.reason_code) for n in lines),
         "lost": sum(n.lost for n in lines),
+        "unexpected": sum(n.unexpected for n in lines),
         "duplicates": sum(n.doubled for n in lines) + max(0, strangers),
         "seconds": round(seconds, 1),
         "pcc": _pcc(pairs),
@@ -100,25 +111,6 @@ def summary(
         "resent": sum(number - 1 for number in pacs.arrivals.values()),
         "refusals": dict(Counter(n.reason_code for n in lines if n.reason_code)),
     }
-
-
-def changes(lines: Sequence[Line]) -> dict[str, list[tuple[int, float, float, float]]]:
-    """For each subject: visit, change since the first visit, and its limits.
-
-    The limits add those of both visits' 90 % intervals; by Bonferroni they hold at least 80 %.
-    """
-    found: dict[str, list[tuple[int, float, float, float]]] = defaultdict(list)
-    first: dict[str, Line] = {}
-    for line in lines:
-        if line.score is None or line.low is None or line.high is None or not line.sent.subject:
-            continue
-        base = first.setdefault(line.sent.subject, line)
-        if base is line or base.score is None or base.low is None or base.high is None:
-            found[line.sent.subject].append((line.sent.visit, 0.0, 0.0, 0.0))
-            continue
-        limits = (line.low - base.high, line.high - base.low)
-        found[line.sent.subject].append((line.sent.visit, line.score - base.score, *limits))
-    return dict(found)
 
 
 def _attach(path: Path, by_uid: dict[str, Line]) -> None:

@@ -27,12 +27,19 @@ from ra_daemon.dicom import scu
 from ra_daemon.errors import ConfigError, DaemonError, PeerError
 
 _OURS = ("pacs", "node", "radiographs", "report.html", "summary.json")
-_LIMIT_S = 85.0
+_LIMIT_S = 150.0
+_USUAL_S = 90.0
+"""A machine with two free cores needs less."""
+
+_FAULTS = ("lost", "duplicates", "unexpected")
 _FIRST = 5  # objects that arrive before the crash
 
 
 def play(out: Path, *, seed: int, serve: bool) -> int:
-    """Play the demo into ``out``; exit status 0 only when nothing is lost or doubled."""
+    """Play the demo into ``out``; its exit status.
+
+    0 only when nothing is lost, nothing is doubled, and each object got the verdict that it must.
+    """
     console = Console(highlight=False, soft_wrap=True)
     _clear(out)
     signal.signal(signal.SIGTERM, _interrupt)
@@ -55,14 +62,15 @@ def play(out: Path, *, seed: int, serve: bool) -> int:
                 time.sleep(0.5)
     except KeyboardInterrupt:
         console.print("Interrupted; stopping the node.")
-        return 130 if not (out / "summary.json").exists() else 0
+        if not (out / "summary.json").exists():
+            return 130
     finally:
         # A second Ctrl-C must not leave children behind.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         node.stop()
         pacs.stop()
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    return int(told["lost"] != 0 or told["duplicates"] != 0 or told["scored"] == 0)
+    return int(any(told[name] for name in _FAULTS))
 
 
 def _open(console: Console, out: Path, pacs: MiniPacs, node: DemoNode, seed: int) -> list[Sent]:
@@ -186,7 +194,8 @@ def _tell(console: Console, out: Path, lines: Sequence[Line], told: dict[str, An
     table = Table(*names, box=None)
     for line in lines:
         if line.score is None:
-            table.add_row(line.sent.what, "", "", "refused", line.reason_code, "", "", "")
+            what = "refused" if line.reason_code else "no verdict"
+            table.add_row(line.sent.what, "", "", what, line.reason_code, "", "", "")
             continue
         table.add_row(
             line.sent.subject or line.sent.what,
@@ -201,9 +210,22 @@ def _tell(console: Console, out: Path, lines: Sequence[Line], told: dict[str, An
     console.print(table)
     console.print(
         f"{told['sent']} sent, {told['scored']} scored, {told['refused']} refused, "
-        f"{told['lost']} lost, {told['duplicates']} doubled, {told['seconds']:.0f} s; "
+        f"{told['lost']} lost, {told['duplicates']} doubled, {told['unexpected']} unexpected, "
+        f"{told['seconds']:.0f} s; "
         f"{told['objects']} objects in the PACS, correlation with the truth {told['pcc']}."
     )
+    for line in lines:
+        if line.unexpected:
+            named = f"subject {line.sent.subject}, visit {line.sent.visit}"
+            console.print(
+                f"[bold]Unexpected[/bold]: {named if line.sent.subject else line.sent.what}: "
+                f"{line.verdict}, not {line.sent.expected}."
+            )
+    if told["seconds"] > _USUAL_S:
+        console.print(
+            f"[bold]Warning[/bold]: this took {told['seconds']:.0f} s, more than the usual "
+            f"{_USUAL_S:.0f} s: the machine is slow or busy. Free two cores and play it again."
+        )
     console.print("Demonstration model, trained on generated images: never for clinical use.")
     console.print(f"Look at {out / 'report.html'} and {out / 'summary.json'}.")
     console.print(
