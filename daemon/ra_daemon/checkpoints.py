@@ -1,4 +1,4 @@
-"""Named points of the nine steps, so that a test can prove which one a SIGKILL hit.
+"""Named points in and between the nine steps, so that a test can prove which one a SIGKILL hit.
 
 Off unless ``RA_DAEMON_CHECKPOINT_DIR`` is set. Each hit appends ``step time pid`` to one file a
 process. With ``RA_DAEMON_KILL_AT=step:n`` the process group is killed at the n-th hit of ``step``
@@ -15,6 +15,16 @@ from collections import Counter
 from pathlib import Path
 
 STEPS = ("receive", "admit", "claim", "decode", "gate", "score", "record", "compose", "deliver")
+BETWEEN = ("published", "admitted", "written", "recorded", "composed", "sent")
+"""Where one side of an act is done and the other is not:
+
+- published: the image is durable in the inbox, its sender has no answer yet;
+- admitted: its rows are committed, its file still lies in the inbox;
+- written: the rows of verdicts are written, their transaction is open;
+- recorded: it is committed, nobody was told;
+- composed: the objects are durable, the report is still due;
+- sent: the peer has answered, the delivery is not settled.
+"""
 VARIABLES = ("RA_DAEMON_CHECKPOINT_DIR", "RA_DAEMON_KILL_AT")
 
 _hits: Counter[str] = Counter()
@@ -22,7 +32,7 @@ _guard = threading.Lock()  # decoders hit from several threads
 
 
 def hit(step: str) -> None:
-    """Note that ``step`` (one of ``STEPS``) is under way; kill the process group when told to."""
+    """Note that ``step`` (of ``STEPS`` or ``BETWEEN``) is reached; kill the group when told to."""
     folder = os.environ.get(VARIABLES[0])
     if folder is None:
         return

@@ -1,4 +1,4 @@
-"""SIGKILL of the node's whole process tree, in each of the nine steps, under load.
+"""SIGKILL of the node's whole process tree: in and between its steps, and at any time, under load.
 
 Afterwards: nothing that was acknowledged is lost, no input has two reports, and the same UID always
 means the same bytes.
@@ -23,8 +23,8 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
-from ra_daemon.checkpoints import STEPS
-from tests.support.processes import RunningNode, run_node, wait_until
+from ra_daemon.checkpoints import BETWEEN, STEPS
+from tests.support.processes import RunningNode, kill_group, run_node, wait_until
 from tests.support.site import (
     CAPTURE,
     REPORTS,
@@ -39,7 +39,11 @@ from tests.support.site import (
     write_site,
 )
 
+POINTS = (*STEPS, *BETWEEN)
+AT_RANDOM = "random"
 ROUND_LIMIT_S = 45.0
+SPARE_ROUNDS = 6
+"""A point may not come in its round: the one before it took the work."""
 
 
 @dataclass(slots=True)
@@ -106,17 +110,17 @@ def images(folder: Path, seed: int) -> Iterator[Dataset]:
         yield image
 
 
-def kill_plan(rounds: int, seed: int) -> list[str]:
-    """``step:n`` for every round: each step equally often, in a shuffled order."""
-    chance = random.Random(seed)
-    steps = [STEPS[i % len(STEPS)] for i in range(rounds)]
-    plan = [f"{step}:{chance.choice((1, 1, 2))}" for step in steps]
-    chance.shuffle(plan)
-    return plan
+def next_point(hits: Counter[str], each: int, chance: random.Random) -> str | None:
+    """A point that was killed least often, as ``point:n``; None when each was ``each`` times."""
+    least = min(hits[point] for point in POINTS)
+    if least >= each:
+        return None
+    point = chance.choice([p for p in POINTS if hits[p] == least])
+    return f"{point}:{chance.choice((1, 1, 2))}"
 
 
 def killed_at(folder: Path) -> Counter[str]:
-    """How often each step was killed, by the lines that the node wrote before it died."""
+    """How often each point was hit by a kill, by the lines that the node wrote before it died."""
     hits: Counter[str] = Counter()
     for log in folder.glob("*.log"):
         for line in log.read_text().splitlines():
@@ -137,6 +141,22 @@ def kill_round(site: Path, checkpoints: Path, at: str) -> bool:
         # Before the helper's own kill: the point itself took the whole tree.
         wait_until(lambda: survivors(site) == [], 10, every=0.05)
     return True
+
+
+def kill_in_time(site: Path, checkpoints: Path, after_s: float) -> bool:
+    """Kill the whole group at a time that the node knows nothing of; whether it was at work."""
+    before = lines(checkpoints)
+    with run_node(site, env={"RA_DAEMON_CHECKPOINT_DIR": str(checkpoints)}) as node:
+        time.sleep(after_s)
+        assert node.process.poll() is None, node.text()[-3000:]
+        kill_group(node.process)
+        wait_until(lambda: survivors(site) == [], 10, every=0.05)
+    return lines(checkpoints) > before
+
+
+def lines(folder: Path) -> int:
+    """How many points were reached so far."""
+    return sum(len(log.read_text().splitlines()) for log in folder.glob("*.log"))
 
 
 def survivors(site: Path) -> list[int]:
@@ -183,10 +203,13 @@ def verify(site: Path, sink: SinkPacs, sent: set[str]) -> None:
     assert sink.instances() == expected
 
 
-def run_kills(tmp_path: Path, rounds: int, seed: int) -> Counter[str]:
-    """Kill the node ``rounds`` times, let it finish, verify; how often each step was hit."""
+def run_kills(tmp_path: Path, *, each: int, at_random: int, seed: int) -> Counter[str]:
+    """Kill the node ``each`` times at every point, then ``at_random`` times by the clock; let it
+    finish, verify; how often each point was hit, and how often the clock hit a node at work."""
     checkpoints = tmp_path / "checkpoints"
     checkpoints.mkdir()
+    chance = random.Random(seed)
+    busy = 0
     with sink_pacs(tmp_path / "pacs") as sink:
         site = write_site(tmp_path / "site", [sink.peer])
         port = _port(site)
@@ -202,9 +225,15 @@ def run_kills(tmp_path: Path, rounds: int, seed: int) -> Counter[str]:
 
         try:
             more(4)
-            for at in kill_plan(rounds, seed):
+            for _ in range(each * len(POINTS) + SPARE_ROUNDS):
+                point = next_point(killed_at(checkpoints), each, chance)
+                if point is None:
+                    break
                 more(2)
-                kill_round(site, checkpoints, at)
+                kill_round(site, checkpoints, point)
+            for _ in range(at_random):
+                more(4)
+                busy += kill_in_time(site, checkpoints, chance.uniform(0.2, 3.0))
             with run_node(site) as node:
                 drain(node, site, sender, len(sent))
         finally:
@@ -212,7 +241,7 @@ def run_kills(tmp_path: Path, rounds: int, seed: int) -> Counter[str]:
             for thread in threads:
                 thread.join(30)
         verify(site, sink, {str(image.SOPInstanceUID) for image in sent})
-    return killed_at(checkpoints)
+    return killed_at(checkpoints) + Counter({AT_RANDOM: busy})
 
 
 def _port(site: Path) -> int:
@@ -223,15 +252,18 @@ def _port(site: Path) -> int:
 
 @pytest.mark.timeout(600)
 @pytest.mark.xdist_group("kill")
-def test_kill_in_every_step(tmp_path: Path) -> None:
-    hits = run_kills(tmp_path, rounds=int(os.environ.get("RA_KILLS", "32")), seed=1)
+def test_kill_at_every_point_and_at_any_time(tmp_path: Path) -> None:
+    each = int(os.environ.get("RA_KILLS", "2"))
+    hits = run_kills(tmp_path, each=each, at_random=4, seed=1)
+    assert {point: hits[point] for point in POINTS if hits[point] < each} == {}, hits
+    assert hits[AT_RANDOM] >= 2, hits
     assert sum(hits.values()) >= 30, hits
-    assert {step: hits[step] for step in STEPS if hits[step] < 2} == {}, hits
 
 
 @pytest.mark.nightly
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("seed", [11, 12, 13])
 def test_many_kills(tmp_path: Path, seed: int) -> None:
-    hits = run_kills(tmp_path, rounds=120, seed=seed)
-    assert {step: hits[step] for step in STEPS if hits[step] < 8} == {}, hits
+    hits = run_kills(tmp_path, each=8, at_random=40, seed=seed)
+    assert {point: hits[point] for point in POINTS if hits[point] < 8} == {}, hits
+    assert hits[AT_RANDOM] >= 20, hits

@@ -252,6 +252,7 @@ class Receiver:
         )
         checkpoints.hit("receive")
         self._publish(Path(event.dataset_path), origin)
+        checkpoints.hit("published")
         uid = str(event.request.AffectedSOPInstanceUID or "")
         _log.info("instance.received", uid=log.uid_key(uid), calling_ae=origin.calling_ae)
         return SUCCESS

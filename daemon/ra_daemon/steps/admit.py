@@ -87,6 +87,7 @@ def admit_all(
                 detail = "The database does not take its header."
                 refused = Refused(reason=Reason.UNREADABLE, detail=detail)
                 write([replace(one, header=None, refused=refused)])
+    checkpoints.hit("admitted")
 
 
 def admit(

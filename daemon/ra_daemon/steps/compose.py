@@ -59,6 +59,7 @@ def compose(task: ReportTask, store: ObjectStore, config: Config) -> list[Compos
                 sha256=digest,
             )
         )
+    checkpoints.hit("composed")
     return made
 
 

@@ -43,7 +43,9 @@ def _attempt(
         else:
             due.append(delivery)
     if due:
-        yield from scu.send(config, peer, due)
+        for answered in scu.send(config, peer, due):
+            checkpoints.hit("sent")
+            yield answered
 
 
 def retry_delay_s(config: Config, attempt: int) -> float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine
 
+from ra_daemon import checkpoints
 from ra_daemon.config import Config, Route
 from ra_daemon.domain import Claim, Failed, Lane, Outcome, Reason, Refused, Scored, not_selected
 from ra_daemon.errors import LeaseLostError
@@ -70,6 +71,8 @@ def record(
                     states[index] = _settle(
                         conn, queue, entry, entry.outcome, path, demonstration=demonstration
                     )
+        checkpoints.hit("written")
+    checkpoints.hit("recorded")
     for index, entry in enumerate(entries):
         if isinstance(entry.outcome, Failed):
             with suppress(LeaseLostError):
