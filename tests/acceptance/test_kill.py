@@ -13,7 +13,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,6 +42,7 @@ from tests.support.site import (
 POINTS = (*STEPS, *BETWEEN)
 AT_RANDOM = "random"
 ROUND_LIMIT_S = 45.0
+FEED_S = 4.0
 SPARE_ROUNDS = 6
 """A point may not come in its round: the one before it took the work."""
 
@@ -130,12 +131,24 @@ def killed_at(folder: Path) -> Counter[str]:
     return hits
 
 
-def kill_round(site: Path, checkpoints: Path, at: str) -> bool:
-    """Run the node until the kill point takes it; False when the point never came."""
+def kill_round(site: Path, checkpoints: Path, at: str, more: Callable[[int], None]) -> bool:
+    """Run the node until the kill point takes it; False when the point never came.
+
+    One image after the other is sent meanwhile: some points come once a batch, however large.
+    """
     env = {"RA_DAEMON_CHECKPOINT_DIR": str(checkpoints), "RA_DAEMON_KILL_AT": at}
     with run_node(site, env=env, wait=False) as node:
+        fed = time.monotonic()
+
+        def gone() -> bool:
+            nonlocal fed
+            if time.monotonic() - fed > FEED_S:
+                fed = time.monotonic()
+                more(1)
+            return node.process.poll() is not None
+
         try:
-            wait_until(lambda: node.process.poll() is not None, ROUND_LIMIT_S, every=0.05)
+            wait_until(gone, ROUND_LIMIT_S, every=0.05)
         except AssertionError:
             return False
         # Before the helper's own kill: the point itself took the whole tree.
@@ -230,7 +243,7 @@ def run_kills(tmp_path: Path, *, each: int, at_random: int, seed: int) -> Counte
                 if point is None:
                     break
                 more(2)
-                kill_round(site, checkpoints, point)
+                kill_round(site, checkpoints, point, more)
             for _ in range(at_random):
                 more(4)
                 busy += kill_in_time(site, checkpoints, chance.uniform(0.2, 3.0))
