@@ -166,7 +166,8 @@ class Node:
         return True
 
     def _pipeline(self, route: Route) -> str:
-        return score.pipeline_digest(self._config, route.scorers, gate.version(self._config.gate))
+        version = gate.version(self._config.gate, route)
+        return score.pipeline_digest(self._config, route.scorers, version)
 
     def _shadow_pipeline(self, route: Route) -> str:
         """Empty without a shadow bundle."""
@@ -175,7 +176,7 @@ class Node:
         scoring = self._config.scoring
         scoring = scoring.model_copy(update={"bundle": scoring.shadow})
         config = self._config.model_copy(update={"scoring": scoring})
-        digest = score.pipeline_digest(config, route.scorers, gate.version(config.gate))
+        digest = score.pipeline_digest(config, route.scorers, gate.version(config.gate, route))
         # Its own digest: the bundle may become active, and then judges the same images once more.
         return hashlib.sha256(f"shadow {digest}".encode()).hexdigest()
 
