@@ -122,11 +122,12 @@ class ObjectStore:
         return target
 
     def inbox_files(self) -> list[Path]:
-        """Files that wait for admission, sorted by name; sidecars (``.json``) are left out."""
+        """What waits for admission, sorted by name; sidecars (``.json``) are left out.
+
+        Also what is no file: the one who admits tells about it.
+        """
         return sorted(
-            p
-            for p in self.inbox.iterdir()
-            if p.is_file() and not p.name.startswith(".") and p.suffix != ".json"
+            p for p in self.inbox.iterdir() if not p.name.startswith(".") and p.suffix != ".json"
         )
 
     def leave_inbox(self, path: Path) -> None:
