@@ -23,28 +23,61 @@ def scorers(allowed: Sequence[str] = ()) -> tuple[dict[str, Scorer], list[Broken
     return registry.load_scorers(tuple(names) or tuple(allowed))
 
 
-def bundle_paths(root: Path | None = None) -> dict[str, Path]:
-    """Folders of all bundles by name: those in ``root/models`` before those of distributions."""
-    found: dict[str, Path] = {}
-    for point in registry.points(registry.BUNDLES):
-        found[point.name] = Path(point.load()())
+def scorer_origins() -> dict[str, str]:
+    """Name and version of the distribution behind each scorer."""
+    return registry.origins(registry.SCORERS)
+
+
+def bundles(root: Path | None = None) -> tuple[dict[str, Path], list[BrokenPlugin]]:
+    """Folders of all bundles by name, and entry points that give none, with the reason.
+
+    Those in ``root/models`` go before those of distributions.
+    """
+    found, broken = registry.load_bundles()
     installed = root / "models" if root is not None else None
     if installed is not None and installed.is_dir():
         found.update({p.name: p for p in sorted(installed.iterdir()) if p.is_dir()})
-    return found
+    return found, broken
+
+
+def bundle_paths(root: Path | None = None) -> dict[str, Path]:
+    """Folders of all usable bundles by name."""
+    return bundles(root)[0]
+
+
+def bundles_beside(scorer: str) -> list[Path]:
+    """Folders of bundles that may serve roles of this scorer that the configured bundle lacks.
+
+    Those of its own distribution, then those of others. What ships with ra-daemon has no part in
+    it: a demonstration model never steps in for another one, and the built-in scorers read the
+    configured bundle alone.
+    """
+    if registry.is_built_in(registry.SCORERS, scorer):
+        return []
+    own = scorer_origins().get(scorer, "")
+    origins = registry.origins(registry.BUNDLES)
+    found, _broken = registry.load_bundles()
+    names = [n for n in found if not registry.is_built_in(registry.BUNDLES, n)]
+    return [found[n] for n in sorted(names, key=lambda n: (origins[n] != own, n))]
 
 
 def bundle_path(name: str, root: Path | None = None) -> Path:
     """The folder of a bundle.
 
     Raises:
-        ConfigError: no bundle of that name.
+        ConfigError: no bundle of that name, or it is broken.
     """
-    known = bundle_paths(root)
+    known, broken = bundles(root)
     if name not in known:
         versions = [key for key in known if key.rpartition("-")[0] == name]
         if len(versions) == 1:
             return known[versions[0]]
+        fault = next((b for b in broken if b.name == name), None)
+        if fault is not None:
+            raise ConfigError(
+                f"The bundle {name!r} of {fault.origin} is broken: {fault.reason}.",
+                hint="Update or remove that distribution, or correct scoring.bundle.",
+            )
         raise ConfigError(
             f"No bundle {name!r}; there are {', '.join(sorted(known)) or 'none'}.",
             hint="Install one with ra-daemon models install PATH, or correct scoring.bundle.",
@@ -52,4 +85,12 @@ def bundle_path(name: str, root: Path | None = None) -> Path:
     return known[name]
 
 
-__all__ = ["BrokenPlugin", "bundle_path", "bundle_paths", "scorers"]
+__all__ = [
+    "BrokenPlugin",
+    "bundle_path",
+    "bundle_paths",
+    "bundles",
+    "bundles_beside",
+    "scorer_origins",
+    "scorers",
+]

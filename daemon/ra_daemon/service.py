@@ -18,7 +18,7 @@ from ra_daemon.config import Config, Peer, Route
 from ra_daemon.domain import Claim, Composed, Delivered, Outcome, Reason, Refused, Scored
 from ra_daemon.errors import DaemonError
 from ra_daemon.routing import match_route
-from ra_daemon.steps import admit, commit, deliver, gate, record, score
+from ra_daemon.steps import commit, deliver, gate, record, score
 from ra_daemon.store import reports, schema
 from ra_daemon.store.commitments import Commitments
 from ra_daemon.store.engine import open_engine
@@ -27,6 +27,7 @@ from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.outbox import Outbox
 from ra_daemon.store.queue import JobQueue
 from ra_daemon.store.tally import SEND_FAILED, Tally
+from ra_daemon.worker.admitter import Admitter
 from ra_daemon.worker.composers import EACH as COMPOSE_EACH
 from ra_daemon.worker.composers import Composers
 from ra_daemon.worker.dispatcher import Dispatcher
@@ -41,7 +42,6 @@ from ra_engine.errors import RaError
 
 PARTS = frozenset({"receive", "score", "deliver", "web"})
 _log = log.get(__name__)
-_ADMIT_BATCH = 32
 _DRAIN_LIMIT_S = 60.0
 
 
@@ -70,6 +70,9 @@ class Node:
         self._web: object | None = None
         self._stop = threading.Event()
         self._digest_of = cache(self._pipeline)
+        self._admitter = Admitter(
+            config, self._engine, self._store, self._queue, digest_of=self._digest_of
+        )
         self._shadow_digest_of = cache(self._shadow_pipeline)
         self._demonstration = score.is_demonstration(config)
 
@@ -147,26 +150,14 @@ class Node:
             _log.warning("web.not_started", port=self._config.web.port, error=type(error).__name__)
 
     def _admit(self) -> bool:
-        files = self._store.inbox_files()[:_ADMIT_BATCH]
-        if not files:
-            return False
-        admissions = [(path, admit.digest_file(path, self._store)) for path in files]
-        with steptimes.timed("admit"):
-            admit.admit_all(
-                self._engine,
-                [admission for _path, admission in admissions],
-                config=self._config,
-                queue=self._queue,
-                digest_of=self._digest_of,
-            )
-        self._wake("score-")
-        for path, _admission in admissions:
-            self._store.leave_inbox(path)
-            admit.drop_sidecar(path)
-        return True
+        admitted = self._admitter.step()
+        if admitted:
+            self._wake("score-")
+        return admitted
 
     def _pipeline(self, route: Route) -> str:
-        return score.pipeline_digest(self._config, route.scorers, gate.version(self._config.gate))
+        version = gate.version(self._config.gate, route)
+        return score.pipeline_digest(self._config, route.scorers, version)
 
     def _shadow_pipeline(self, route: Route) -> str:
         """Empty without a shadow bundle."""
@@ -175,7 +166,7 @@ class Node:
         scoring = self._config.scoring
         scoring = scoring.model_copy(update={"bundle": scoring.shadow})
         config = self._config.model_copy(update={"scoring": scoring})
-        digest = score.pipeline_digest(config, route.scorers, gate.version(config.gate))
+        digest = score.pipeline_digest(config, route.scorers, gate.version(config.gate, route))
         # Its own digest: the bundle may become active, and then judges the same images once more.
         return hashlib.sha256(f"shadow {digest}".encode()).hexdigest()
 

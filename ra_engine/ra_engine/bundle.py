@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from ra_engine.contracts import Session
 from ra_engine.errors import BundleError
+from ra_engine.external import has_external_data
 from ra_engine.manifest import Manifest
 from ra_engine.types import ModelRef
 
@@ -65,14 +66,15 @@ def load_bundle(path: Path) -> Bundle:
     """Verify every file of a bundle, then read its manifest.
 
     Raises:
-        BundleError: a file is missing, unlisted or changed, or the manifest is not valid.
+        BundleError: a file is missing, unlisted (in a subfolder too) or changed, the graph keeps
+            weights outside of itself, or the manifest is not valid.
     """
     sums = path / SUMS
     if not sums.is_file():
         raise BundleError(f"{path} is no bundle: {SUMS} is missing.")
     raw = sums.read_bytes()
     listed = _listed(raw.decode(errors="replace"), path)
-    present = {p.name for p in path.iterdir() if p.is_file() and p.name != SUMS}
+    present = _present(path)
     for what, names in (
         ("missing", listed.keys() - present),
         ("not listed", present - listed.keys()),
@@ -87,16 +89,30 @@ def load_bundle(path: Path) -> Bundle:
     if not named <= listed.keys():
         absent = ", ".join(sorted(named - listed.keys()))
         raise BundleError(f"Bundle {path.name}: its manifest names {absent}, which it lacks.")
+    if has_external_data(path / manifest.graph.file):  # the digest of the graph would not cover it
+        raise BundleError(
+            f"Bundle {path.name}: {manifest.graph.file} keeps weights in other files.",
+            hint="Save the model as one file: onnx.save(onnx.load(PATH), NEW).",
+        )
     return Bundle(path=path, digest=hashlib.sha256(raw).hexdigest(), manifest=manifest)
 
 
 def write_sums(path: Path) -> str:
-    """Write SHA256SUMS over all other files of a folder; return the bundle's digest."""
+    """Write SHA256SUMS over all other files of a folder; return the bundle's digest.
+
+    Subfolders are left out: ``load_bundle`` refuses what lies in them.
+    """
     names = sorted(p.name for p in path.iterdir() if p.is_file() and p.name != SUMS)
     lines = [f"{hashlib.sha256((path / n).read_bytes()).hexdigest()}  {n}\n" for n in names]
     text = "".join(lines)
     (path / SUMS).write_text(text)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _present(path: Path) -> set[str]:
+    """Everything below but folders; a link to a folder counts, for files could hide behind it."""
+    found = (p for p in path.rglob("*") if p.is_symlink() or not p.is_dir())
+    return {p.relative_to(path).as_posix() for p in found} - {SUMS}
 
 
 def _listed(text: str, path: Path) -> dict[str, str]:

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from inspect import isclass, isfunction
+from os import PathLike
 from pathlib import Path
 
 from ra_engine.contracts import API_VERSION, Backend, Scorer
 
 SCORERS, BACKENDS, BUNDLES = "ra_daemon.scorers", "ra_engine.backends", "ra_daemon.bundles"
+_OURS = "ra-daemon"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +25,26 @@ class Broken:
 
 
 def points(group: str) -> list[EntryPoint]:
-    """Entry points of a group, sorted by name."""
-    return sorted(entry_points(group=group), key=lambda p: (p.name, p.value))
+    """Entry points of a group, sorted by name; of one name the built-in first."""
+    return sorted(
+        entry_points(group=group), key=lambda p: (p.name, not _built_in(p), origin_of(p), p.value)
+    )
+
+
+def origin_of(point: EntryPoint) -> str:
+    """Name and version of the distribution that an entry point comes from."""
+    dist = point.dist
+    return f"{dist.name} {dist.version}" if dist is not None else point.value
+
+
+def origins(group: str) -> dict[str, str]:
+    """The distribution behind each name of a group, without loading anything."""
+    return {point.name: origin_of(point) for point in _named(group)[0]}
+
+
+def is_built_in(group: str, name: str) -> bool:
+    """Whether this name means what ships with ra-daemon."""
+    return any(point.name == name and _built_in(point) for point in _named(group)[0])
 
 
 def load_scorers(allowed: Sequence[str] = ()) -> tuple[dict[str, Scorer], list[Broken]]:
@@ -33,16 +53,12 @@ def load_scorers(allowed: Sequence[str] = ()) -> tuple[dict[str, Scorer], list[B
     Args:
         allowed: names of entry points that may load; empty: all.
     """
+    firsts, broken = _named(SCORERS, allowed)
     found: dict[str, Scorer] = {}
-    broken: list[Broken] = []
-    for point in points(SCORERS):
-        if allowed and point.name not in allowed:
-            continue
+    for point in firsts:
         loaded = _load(point)
         if isinstance(loaded, Broken):
             broken.append(loaded)
-        elif point.name in found:
-            broken.append(_broken(point, "another distribution uses this name"))
         else:
             found[point.name] = loaded
     return found, broken
@@ -50,11 +66,9 @@ def load_scorers(allowed: Sequence[str] = ()) -> tuple[dict[str, Scorer], list[B
 
 def load_backends(names: Sequence[str] = ()) -> tuple[dict[str, Backend], list[Broken]]:
     """Usable backends by name, and the broken ones; ``names`` narrows them, empty: all."""
+    firsts, broken = _named(BACKENDS, names)
     found: dict[str, Backend] = {}
-    broken: list[Broken] = []
-    for point in points(BACKENDS):
-        if names and point.name not in names:
-            continue
+    for point in firsts:
         thing = _made(point)
         if isinstance(thing, Broken):
             broken.append(thing)
@@ -63,23 +77,44 @@ def load_backends(names: Sequence[str] = ()) -> tuple[dict[str, Backend], list[B
                 _broken(point, "is no Backend: it needs name, family, forms, load() and facts()")
             )
         else:
-            found.setdefault(point.name, thing)
+            found[point.name] = thing
     return found, broken
 
 
 def load_bundles() -> tuple[dict[str, Path], list[Broken]]:
     """Folders of all bundles that distributions offer, and the broken ones. Nothing is verified."""
+    firsts, broken = _named(BUNDLES)
     found: dict[str, Path] = {}
-    broken: list[Broken] = []
-    for point in points(BUNDLES):
+    for point in firsts:
         thing = _made(point)
         if isinstance(thing, Broken):
             broken.append(thing)
-        elif not isinstance(thing, Path) or not thing.is_dir():
+        elif not isinstance(thing, str | PathLike) or not Path(thing).is_dir():
             broken.append(_broken(point, "gives no folder"))
         else:
-            found.setdefault(point.name, thing)
+            found[point.name] = Path(thing)
     return found, broken
+
+
+def _named(group: str, names: Sequence[str] = ()) -> tuple[list[EntryPoint], list[Broken]]:
+    """The entry point that each name means, and those that came too late for it.
+
+    A name means the same whether or not its first owner can be loaded today.
+    """
+    firsts: dict[str, EntryPoint] = {}
+    late: list[Broken] = []
+    for point in points(group):
+        if names and point.name not in names:
+            continue
+        first = firsts.setdefault(point.name, point)
+        if first is not point:
+            owner = "a built-in" if _built_in(first) else "another distribution"
+            late.append(_broken(point, f"{owner} uses this name"))
+    return list(firsts.values()), late
+
+
+def _built_in(point: EntryPoint) -> bool:
+    return point.dist is not None and point.dist.name == _OURS
 
 
 def _made(point: EntryPoint) -> object:
@@ -105,6 +140,4 @@ def _load(point: EntryPoint) -> Scorer | Broken:
 
 
 def _broken(point: EntryPoint, reason: str) -> Broken:
-    dist = point.dist
-    origin = f"{dist.name} {dist.version}" if dist is not None else point.value
-    return Broken(name=point.name, origin=origin, reason=reason)
+    return Broken(name=point.name, origin=origin_of(point), reason=reason)

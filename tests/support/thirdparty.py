@@ -1,10 +1,12 @@
-"""Installs the distributions of ``tests/thirdparty`` with pip, into a folder of the test."""
+"""Installs the distributions of ``tests/thirdparty`` with pip, into a folder of the test; writes
+the metadata of others."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +14,19 @@ from pathlib import Path
 import pytest
 
 from tests.support.paths import REPOSITORY
+
+
+def entry_point(
+    folder: Path, group: str, name: str, target: str, *, dist: str = "extra", version: str = "1.0"
+) -> None:
+    """Write what pip would of a distribution with one entry point; its module is the caller's."""
+    for old in folder.glob(f"{dist}-*.dist-info"):
+        shutil.rmtree(old)
+    info = folder / f"{dist}-{version}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {dist}\nVersion: {version}\n")
+    (info / "entry_points.txt").write_text(f"[{group}]\n{name} = {target}\n")
+    importlib.invalidate_caches()
 
 
 def install(name: str, target: Path) -> Path:

@@ -228,20 +228,40 @@ def decoder(config: Config) -> Iterator[Check]:
 
 
 def plugins_state(config: Config) -> Iterator[Check]:
-    """Scorers: usable, broken, and those that a route names."""
+    """Scorers: usable, broken, and those that a route names; bundles and backends: broken ones."""
     from ra_daemon import plugins
+    from ra_engine import registry
 
     scorers, broken = plugins.scorers(config.scoring.plugins)
     yield _check("plugins", ok=True, found=", ".join(sorted(scorers)) or "none", remedy="")
-    for fault in broken:
-        yield Check(name=f"plugin {fault.name}", ok=False, found=f"{fault.origin}: {fault.reason}",
-                    remedy="Update or remove it, or narrow scoring.plugins.")  # fmt: skip
+    kinds = (
+        ("plugin", broken, "Update or remove it, or narrow scoring.plugins."),
+        ("bundle", plugins.bundles(config.root)[1], "Update or remove that distribution."),
+        ("backend", registry.load_backends()[1], "Update or remove that distribution."),
+    )
+    for kind, faults, remedy in kinds:
+        for fault in faults:
+            found = f"{fault.origin}: {fault.reason}"
+            yield Check(name=f"{kind} {fault.name}", ok=False, found=found, remedy=remedy)
+    yield from _offered_bundles()
     for route in config.route:
         missing = sorted(set(route.scorers) - set(scorers))
         if missing:
             yield Check(name=f"route {route.name}", ok=False,
                         found=f"names {', '.join(missing)}",
                         remedy="Install that plugin, or correct the route's scorers.")  # fmt: skip
+
+
+def _offered_bundles() -> Iterator[Check]:
+    """Bundles that distributions offer: one that cannot be trusted serves no scorer."""
+    from ra_engine import registry
+    from ra_engine.bundle import load_bundle
+
+    for name, path in registry.load_bundles()[0].items():
+        try:
+            load_bundle(path)
+        except RaError as error:
+            yield Check(name=f"bundle {name}", ok=False, found=str(error), remedy=error.hint)
 
 
 def fonts() -> Iterator[Check]:

@@ -135,11 +135,13 @@ def rescore(
     """Score images again with the bundle that is active now; new results supersede the old ones.
 
     Images that this pipeline judged already are left alone, those that were purged cannot be
-    scored. New reports name the old ones as predecessors and go where the route says.
+    scored. A refused image takes the route that it would take now. New reports name the old ones
+    as predecessors and go where the route says.
     """
     import getpass
 
     from ra_daemon import models, routing
+    from ra_daemon.domain import Header, Origin
     from ra_daemon.steps import gate, score
     from ra_daemon.store.queue import JobQueue
     from ra_daemon.store.rescore import rescore as queue_again
@@ -149,13 +151,20 @@ def rescore(
     config = load(config_path)
     with database(config) as engine:
         config = models.effective(config, engine)
-        version = gate.version(config.gate)
         pipelines = {
-            r.name: (score.pipeline_digest(config, r.scorers, version), routing.lane_of(r))
+            r.name: (
+                score.pipeline_digest(config, r.scorers, gate.version(config.gate, r)),
+                routing.lane_of(r),
+            )
             for r in config.route
         }
+
+        def route_of(origin: Origin, header: Header) -> str | None:
+            route = routing.match_route(config, origin, header)
+            return None if route is None else route.name
+
         done = queue_again(
-            engine, JobQueue(engine), pipelines,
+            engine, JobQueue(engine), pipelines, route_of=route_of,
             who=getpass.getuser(), study=study, patient=patient,
         )  # fmt: skip
     if as_json:

@@ -98,14 +98,19 @@ def installed(allowed: tuple[str, ...]) -> list[dict[str, Any]]:
     from ra_engine import registry
 
     scorers, broken = plugins.scorers(allowed)
-    faults = {b.name: b.reason for b in broken}
+    loaded = {
+        registry.SCORERS: broken,
+        registry.BACKENDS: registry.load_backends()[1],
+        registry.BUNDLES: plugins.bundles()[1],
+    }
     rows = []
-    for group in (registry.SCORERS, registry.BACKENDS, registry.BUNDLES):
+    for group, broken in loaded.items():
+        faults = {(b.name, b.origin): b.reason for b in broken}
         for point in registry.points(group):
-            origin = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
+            origin = registry.origin_of(point)
             state, reason = "ok", ""
-            if group == registry.SCORERS and point.name in faults:
-                state, reason = "broken", faults[point.name]
+            if (point.name, origin) in faults:
+                state, reason = "broken", faults[point.name, origin]
             elif group == registry.SCORERS and point.name not in scorers:
                 state = "not allowed"
             rows.append(
@@ -132,7 +137,7 @@ def check(ctx: click.Context, name: str, config_path: Path | None) -> None:
     config = load(config_path, required=config_path is not None)
     scorers, broken = plugins.scorers()
     fault = next((b for b in broken if b.name == name), None)
-    if fault is not None:
+    if fault is not None and name not in scorers:
         say(f"{name} from {fault.origin} is broken: {fault.reason}")
         ctx.exit(1)
     if name not in scorers:
@@ -144,14 +149,16 @@ def check(ctx: click.Context, name: str, config_path: Path | None) -> None:
 
 
 def _outputs(config: Any, scorer: Any, batch: Any) -> Any:
-    """What the configured bundle's graph gives for the sample batch."""
+    """What the graphs that serve the scorer give for the sample batch."""
     from ra_daemon import engines, plugins
+    from ra_daemon.steps.score import bundles_beside
     from ra_engine.bundle import load_bundle
     from ra_engine.plan import plan
 
     bundle = load_bundle(plugins.bundle_path(config.scoring.bundle, config.root))
-    session = engines.reference(bundle.graph, threads=1)
-    return plan([scorer], [(bundle, session)]).outputs(batch)
+    serving = (bundle, *bundles_beside(bundle, [scorer]))
+    models = [(b, engines.reference(b.graph, threads=1)) for b in serving]
+    return plan([scorer], models).outputs(batch)
 
 
 @command.command("new")

@@ -98,7 +98,8 @@ class Run:
 
         route = config.route[0] if config.route else Route(name="files")
         pipeline = Pipeline(config, progress=lambda _stage, _blame: None)
-        digest = score.pipeline_digest(config, route.scorers, gate.version(config.gate))
+        version = gate.version(config.gate, route)
+        digest = score.pipeline_digest(config, route.scorers, version)
         return cls(
             pipeline=pipeline,
             route=route,

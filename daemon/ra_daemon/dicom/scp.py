@@ -16,7 +16,25 @@ from pathlib import Path
 from socketserver import BaseServer
 from typing import Any, Protocol, cast
 
-from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, _config, evt
+from pydicom.uid import (
+    HTJ2K,
+    JPEG2000,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
+from pynetdicom import AE, _config, evt
 from pynetdicom.sop_class import (
     ComputedRadiographyImageStorage,
     DigitalXRayImageStorageForPresentation,
@@ -50,6 +68,14 @@ SOP_CLASSES = (
     MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
     MultiFrameTrueColorSecondaryCaptureImageStorage,
 )
+TRANSFER_SYNTAXES = (
+    *(ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian),
+    *(DeflatedExplicitVRLittleEndian, RLELossless, JPEGBaseline8Bit, JPEGExtended12Bit),
+    *(JPEGLossless, JPEGLosslessSV1, JPEGLSLossless, JPEGLSNearLossless, JPEG2000Lossless),
+    *(JPEG2000, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K),
+)
+"""What ``dicom.read`` decodes. Of a context that offers others before one of these, this one is
+taken; the sender of a context without any keeps the image and knows it."""
 MAX_PDU = 131072
 SUCCESS, OUT_OF_RESOURCES = 0x0000, 0xA700
 
@@ -137,7 +163,7 @@ def application_entity(config: Config) -> AE:
     """The AE with its contexts and limits."""
     ae = AE(ae_title=config.node.ae_title)
     for uid in SOP_CLASSES:
-        ae.add_supported_context(uid, ALL_TRANSFER_SYNTAXES)
+        ae.add_supported_context(uid, list(TRANSFER_SYNTAXES))
     ae.add_supported_context(Verification)
     # The peer that reports a commitment keeps its role of SCP although it opens the association.
     ae.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
@@ -265,7 +291,7 @@ class Receiver:
         try:
             note.write_bytes(dump_origin(origin))
             # pynetdicom removes its temporary file after the handler: a second name keeps the data.
-            kept.hardlink_to(received)
+            self._store.link_temp(received, kept.name)
             self._store.publish_inbox(note, beside)
             self._store.publish_inbox(kept, name)
         except BaseException:

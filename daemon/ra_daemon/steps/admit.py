@@ -98,19 +98,32 @@ def admit(
     queue: JobQueue,
     digest_of: Callable[[Route], str],
 ) -> None:
-    """Write the rows of one file and, when a route takes it, its job."""
+    """Write the rows of one file and, when a route takes it, its job.
+
+    A refused image that comes again is judged again where the route, its pipeline or the header is
+    another one by now; its refusal stands until the new verdict.
+    """
     route = None
     if admission.header is not None:
         route = match_route(config, admission.origin, admission.header)
     result = instances.admit(conn, admission, route=route.name if route else "")
     key = log.uid_key(admission.header.sop_instance_uid) if admission.header else "-"
     _log.info("instance.admitted", instance=result.instance_id, uid=key, status=result.status)
-    if result.status not in ("new", "conflict") or admission.refused is not None:
+    if admission.refused is not None:
         return
-    if route is None:
-        instances.refuse(conn, result.instance_id, Refused(reason=Reason.NO_ROUTE))
-        return
-    queue.enqueue(conn, result.instance_id, digest_of(route), lane_of(route), route.name)
+    if result.status in ("new", "conflict"):
+        if route is None:
+            instances.refuse(conn, result.instance_id, Refused(reason=Reason.NO_ROUTE))
+        else:
+            queue.enqueue(conn, result.instance_id, digest_of(route), lane_of(route), route.name)
+    elif result.refused and route is not None:
+        wanted = (result.instance_id, digest_of(route), lane_of(route), route.name)
+        job = queue.enqueue(conn, *wanted)
+        if job is None and result.status == "header_changed":
+            job = queue.judge_again(conn, *wanted)
+        if job is not None:
+            instances.set_route(conn, result.instance_id, route.name)
+            _log.info("instance.judged_again", instance=result.instance_id, job=job)
 
 
 def drop_sidecar(path: Path) -> None:

@@ -20,6 +20,16 @@ from ra_engine.types import HandView, Located, Radiograph, Side
 GATE_VERSION = "3"
 """Raise it when a rule or a threshold here changes."""
 
+NO_RULES = frozenset(
+    {
+        *("name", "calling_ae", "calling_networks", "called_ae", "sop_classes"),
+        *("description", "body_parts", "max_age"),
+        *("scorers", "lane", "destinations", "deliver", "refusals"),
+    }
+)
+"""Fields of a route that judge no image: whose images it takes, who scores them, where results go.
+Any other one is an option of the gate, and a change of it is another pipeline."""
+
 SECONDARY_CAPTURES = frozenset(
     {
         "1.2.840.10008.5.1.4.1.1.7",
@@ -37,9 +47,10 @@ MAX_HANDS = 2
 MARGIN = 0.02  # of the image's longer side: fingertips may touch the collimated edge
 
 
-def version(rules: Gate) -> str:
-    """The gate's part of the pipeline digest: its version and its configured words."""
-    return f"{GATE_VERSION}/{rules.model_dump_json()}"
+def version(rules: Gate, route: Route) -> str:
+    """The gate's part of the pipeline digest: its version, its words and the route's options."""
+    options = route.model_dump_json(exclude=set(NO_RULES))
+    return f"{GATE_VERSION}/{rules.model_dump_json()}/{options}"
 
 
 def judge_header(header: Header, route: Route, rules: Gate) -> Refused | None:

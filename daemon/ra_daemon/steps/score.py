@@ -14,6 +14,7 @@ from ra_daemon.errors import ConfigError
 from ra_engine.bundle import Bundle, load_bundle
 from ra_engine.choose import Chosen
 from ra_engine.contracts import Scorer, Session
+from ra_engine.errors import BundleError
 from ra_engine.locate import Locator
 from ra_engine.plan import Plan, plan
 from ra_engine.types import Finding, HandView, Located, QualityFlag, Radiograph, ScoredImage, Side
@@ -31,13 +32,17 @@ class Gated:
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """Loaded sessions: the locator, the score bundle, and one plan for each set of scorers."""
+    """Loaded sessions: the locator, the score bundle, and one plan for each set of scorers.
+
+    ``threads`` are those of a session on the reference runtime.
+    """
 
     locator: Locator
     bundle: Bundle
     choice: Chosen
     scorers: Mapping[str, Scorer]
     plans: dict[tuple[str, ...], Plan]
+    threads: int = 1
 
     @classmethod
     def load(cls, config: Config, *, pinned: str = "") -> Models:
@@ -64,6 +69,7 @@ class Models:
             choice=choice,
             scorers=scorers,
             plans={},
+            threads=threads,
         )
 
     @property
@@ -90,10 +96,34 @@ class Models:
         """
         chosen = self.plans.get(scorers)
         if chosen is None:
-            chosen = plan(chosen_scorers(self.scorers, scorers), [(self.bundle, self.session)])
+            chosen = self._plan(chosen_scorers(self.scorers, scorers))
             self.plans[scorers] = chosen
         found = chosen.run([g.image for g in batch], on_scorer=on_scorer)
         return [_scored(g, findings) for g, findings in zip(batch, found, strict=True)]
+
+    def _plan(self, scorers: Sequence[Scorer]) -> Plan:
+        """An engine is chosen for the configured bundle; others run on the reference."""
+        others = [
+            (b, engines.reference(b.graph, threads=self.threads))
+            for b in bundles_beside(self.bundle, scorers)
+        ]
+        return plan(scorers, [(self.bundle, self.session), *others])
+
+
+def bundles_beside(bundle: Bundle, scorers: Sequence[Scorer]) -> list[Bundle]:
+    """Installed bundles that serve what third parties' scorers need and ``bundle`` lacks."""
+    serving = [bundle]
+    for scorer in scorers:
+        lacking = set(scorer.needs) - {role for b in serving for role in b.manifest.roles}
+        for folder in plugins.bundles_beside(scorer.name) if lacking else ():
+            try:
+                other = load_bundle(folder)
+            except BundleError:
+                continue  # doctor tells of it; the scorer's own error names the role
+            if lacking & set(other.manifest.roles):
+                serving.append(other)
+                lacking -= set(other.manifest.roles)
+    return serving[1:]
 
 
 def chosen_scorers(known: Mapping[str, Scorer], names: Sequence[str]) -> list[Scorer]:
@@ -120,12 +150,17 @@ def pipeline_digest(config: Config, scorers: Sequence[str], gate_version: str) -
     bundle = load_bundle(plugins.bundle_path(config.scoring.bundle, config.root))
     locator = load_bundle(plugins.bundle_path(config.scoring.locator, config.root))
     known, _broken = plugins.scorers(config.scoring.plugins)
-    parts = {
+    origins = plugins.scorer_origins()
+    chosen = chosen_scorers(known, scorers)
+    parts: dict[str, object] = {
         "bundle": bundle.digest,
         "locator": locator.digest,
         "gate": gate_version,
-        "scorers": [f"{s.name}/{s.api_version}" for s in chosen_scorers(known, scorers)],
+        "scorers": [f"{s.name}/{s.api_version}/{origins[s.name]}" for s in chosen],
     }
+    beside = bundles_beside(bundle, chosen)
+    if beside:
+        parts["beside"] = [b.digest for b in beside]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
 from ra_daemon.domain import Admission, Header, Refused
-from ra_daemon.store import outcomes, removals
+from ra_daemon.store import outcomes, queue, removals
 from ra_daemon.store.clock import database_now
 from ra_daemon.store.engine import insert_new
 from ra_daemon.store.rows import dump_header
-from ra_daemon.store.tables import dicom_object, header_change, instance, outcome
+from ra_daemon.store.tables import dicom_object, header_change, instance, outcome, report
 
 Status = Literal["new", "same", "conflict", "header_changed", "purged"]
 
@@ -26,10 +26,14 @@ class AdmitResult:
     ``header_changed``: the UID was known with the same pixels; its rows were updated.
     ``purged``: it was known, and its file was removed; it is not scored again and the file that
     came goes as well.
+
+    ``refused``: a known image whose verdict in force is a refusal: another route, pipeline or
+    header may judge it otherwise.
     """
 
     instance_id: int
     status: Status
+    refused: bool = False
 
 
 def admit(conn: sa.Connection, admission: Admission, route: str = "") -> AdmitResult:
@@ -38,6 +42,9 @@ def admit(conn: sa.Connection, admission: Admission, route: str = "") -> AdmitRe
     known = _known(conn, admission, uid)
     if known is not None:
         return _seen_again(conn, known, admission, "same")
+    own = _own_source(conn, uid)
+    if own is not None:
+        return replace(_seen_again(conn, own, admission, "same"), refused=False)
     twins = _same_uid(conn, uid)
     if admission.header is not None and admission.pixel_sha256:
         for twin in twins:
@@ -55,6 +62,11 @@ def admit(conn: sa.Connection, admission: Admission, route: str = "") -> AdmitRe
     if admission.refused is not None:
         refuse(conn, instance_id, admission.refused)
     return AdmitResult(instance_id=instance_id, status="conflict" if twins else "new")
+
+
+def set_route(conn: sa.Connection, instance_id: int, route: str) -> None:
+    """Note the route that takes an image now."""
+    conn.execute(sa.update(instance).where(instance.c.id == instance_id).values(route=route))
 
 
 def refuse(conn: sa.Connection, instance_id: int, refused: Refused) -> None:
@@ -79,11 +91,25 @@ def _seen_again(
     ).rowcount
     reason = "came again after its purge" if purged else "own output came back"
     removals.add_unreferenced(conn, instance_id, admission.path, reason, now)
-    return AdmitResult(instance_id=instance_id, status="purged" if purged else status)
+    if purged:
+        return AdmitResult(instance_id=instance_id, status="purged")
+    refused = _verdict(conn, instance_id) == "refused"
+    return AdmitResult(instance_id=instance_id, status=status, refused=refused)
+
+
+def _verdict(conn: sa.Connection, instance_id: int) -> str:
+    """Kind of the verdict in force; "" when there is none."""
+    query = sa.select(outcome.c.kind).where(
+        outcome.c.instance_id == instance_id,
+        outcome.c.status == "current",
+        outcome.c.role == "active",
+        outcome.c.kind.not_in(outcomes.TOTALS),
+    )
+    return str(conn.execute(query).scalar() or "")
 
 
 def _known(conn: sa.Connection, admission: Admission, uid: str) -> int | None:
-    """The id of the same content, of a header already taken over, or of our own object."""
+    """The id of the same content, or of one whose header was taken over or replaced."""
     digest = admission.dataset_sha256
     same = sa.select(instance.c.id).where(
         instance.c.sop_instance_uid == uid, instance.c.dataset_sha256 == digest
@@ -93,16 +119,24 @@ def _known(conn: sa.Connection, admission: Admission, uid: str) -> int | None:
         .join(header_change, header_change.c.instance_id == instance.c.id)
         .where(instance.c.sop_instance_uid == uid, header_change.c.dataset_sha256 == digest)
     )
+    for query in (same, changed):
+        found = conn.execute(query).scalar()
+        if found is not None:
+            return int(found)
+    return None
+
+
+def _own_source(conn: sa.Connection, uid: str) -> int | None:
+    """The id of the image that our own object of this UID was made from."""
+    if not uid:
+        return None
     own = (
         sa.select(outcome.c.instance_id)
         .join(dicom_object, dicom_object.c.outcome_id == outcome.c.id)
         .where(dicom_object.c.sop_instance_uid == uid)
     )
-    for query in (same, changed, *([own] if uid else [])):
-        found = conn.execute(query).scalar()
-        if found is not None:
-            return int(found)
-    return None
+    found = conn.execute(own).scalar()
+    return None if found is None else int(found)
 
 
 def _same_uid(conn: sa.Connection, uid: str) -> list[sa.RowMapping]:
@@ -119,19 +153,37 @@ def _same_uid(conn: sa.Connection, uid: str) -> list[sa.RowMapping]:
 def _change_header(
     conn: sa.Connection, instance_id: int, admission: Admission, header: Header
 ) -> None:
-    insert_new(
-        conn,
-        header_change,
-        {
-            "instance_id": instance_id,
-            "dataset_sha256": admission.dataset_sha256,
-            "path": admission.path,
-            "header": dump_header(header),
-            "received_at": admission.received_at,
-        },
-    )
+    """Take over a header; unless the image was scored by the old one, its file takes over as well.
+
+    What was scored stays the answer to what it was made from. Anything else is judged, decoded and
+    reported by the file that holds the header in force; the one before it becomes the change.
+    """
+    queue.recall(conn, instance_id)  # before the verdict is read: none may come by the old header
+    came: dict[str, Any] = {
+        "dataset_sha256": admission.dataset_sha256,
+        "path": admission.path,
+        "header": dump_header(header),
+        "received_at": admission.received_at,
+    }
+    values = _identity(header)
+    one = instance.c.id == instance_id
+    row = conn.execute(sa.select(instance).where(one)).mappings().one()
+    answered = _verdict(conn, instance_id) in ("scored", "retracted")
+    if not answered and row["purged_at"] is None and admission.refused is None:
+        values |= {k: came[k] for k in ("dataset_sha256", "path")} | {"size": admission.size}
+        came = {name: row[name] for name in came}
+        _stop_reports(conn, instance_id)
+    insert_new(conn, header_change, {"instance_id": instance_id, **came})
+    conn.execute(sa.update(instance).where(one).values(**values))
+
+
+def _stop_reports(conn: sa.Connection, instance_id: int) -> None:
+    """A refusal of the old header that is not written yet would be written from the new file."""
+    refused = sa.select(outcome.c.id).where(outcome.c.instance_id == instance_id)
     conn.execute(
-        sa.update(instance).where(instance.c.id == instance_id).values(**_identity(header))
+        sa.update(report)
+        .where(report.c.outcome_id.in_(refused), report.c.state.in_(["due", "failed"]))
+        .values(state="cancelled", cause="header_changed")
     )
 
 

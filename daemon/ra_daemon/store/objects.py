@@ -67,14 +67,24 @@ class DiskIo:
         except FileExistsError:
             raise
         except OSError:
-            partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-            shutil.copyfile(source, partial)
-            self.fsync(partial)
-            partial.replace(target)
+            self._copy(source, target)
 
     def mkdir(self, path: Path) -> None:
         """Make one folder."""
         path.mkdir(mode=0o700, exist_ok=True)
+
+    def _copy(self, source: Path, target: Path) -> None:
+        """A durable copy, mode 0600; a full disk keeps no part of it."""
+        partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+        try:
+            self.write(partial, b"")
+            with source.open("rb") as whole, partial.open("wb") as copy:
+                shutil.copyfileobj(whole, copy, 1 << 20)
+            self.fsync(partial)
+            partial.replace(target)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
 
     def unlink(self, path: Path) -> None:
         """Remove a name."""
@@ -113,6 +123,12 @@ class ObjectStore:
         self._io.write(path, b"")
         return path
 
+    def link_temp(self, received: Path, name: str) -> Path:
+        """Give a received file a second name in ``tmp/``; a copy where there are no hard links."""
+        target = self.tmp / name
+        self._io.link(received, target)
+        return target
+
     def publish_inbox(self, temp: Path, name: str) -> Path:
         """Make a received file durable under its final name; only then may it be acknowledged."""
         target = self.inbox / name
@@ -122,11 +138,12 @@ class ObjectStore:
         return target
 
     def inbox_files(self) -> list[Path]:
-        """Files that wait for admission, sorted by name; sidecars (``.json``) are left out."""
+        """What waits for admission, sorted by name; sidecars (``.json``) are left out.
+
+        Also what is no file: the one who admits tells about it.
+        """
         return sorted(
-            p
-            for p in self.inbox.iterdir()
-            if p.is_file() and not p.name.startswith(".") and p.suffix != ".json"
+            p for p in self.inbox.iterdir() if not p.name.startswith(".") and p.suffix != ".json"
         )
 
     def leave_inbox(self, path: Path) -> None:

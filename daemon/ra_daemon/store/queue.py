@@ -62,6 +62,36 @@ class JobQueue:
             },
         )
 
+    def judge_again(
+        self,
+        conn: sa.Connection,
+        instance_id: int,
+        pipeline_digest: str,
+        lane: Lane,
+        route: str,
+    ) -> int | None:
+        """Queue the job that refused an image once more, in the caller's transaction.
+
+        For an image whose header has changed: the same pipeline may judge it otherwise.
+
+        Returns:
+            The job's id; None when this pipeline did not refuse it.
+        """
+        now = self._now(conn)
+        values = {"state": JobState.QUEUED.value, "lane": int(lane), "route": route, **_FREE}
+        values |= {"attempts": 0, "lost_leases": 0, "cause": "", "finished_at": None}
+        found = conn.execute(
+            sa.update(job)
+            .where(
+                job.c.instance_id == instance_id,
+                job.c.pipeline_digest == pipeline_digest,
+                job.c.state == JobState.REFUSED.value,
+            )
+            .values(**values, not_before=now)
+            .returning(job.c.id)
+        ).scalar()
+        return None if found is None else int(found)
+
     def claim(
         self,
         owner: str,
@@ -277,6 +307,19 @@ class JobQueue:
             .where(job.c.id.in_(sa.select(starved.c.id)))
             .values(lane=int(Lane.NORMAL))
         )
+
+
+def recall(conn: sa.Connection, instance_id: int) -> None:
+    """Take an image's job back from its worker, uncharged: what it is to judge has changed."""
+    conn.execute(
+        sa.update(job)
+        .where(
+            job.c.instance_id == instance_id,
+            job.c.state == JobState.LEASED.value,
+            job.c.lane != int(Lane.SHADOW),
+        )
+        .values(state=JobState.QUEUED.value, **_FREE)
+    )
 
 
 def _due(now: datetime, lanes: Sequence[Lane], limit: int) -> sa.Select[tuple[int]]:

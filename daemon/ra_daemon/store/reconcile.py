@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from ra_daemon.domain import DeliveryState, JobState, Lane
-from ra_daemon.store import status
+from ra_daemon.store import held, status
 from ra_daemon.store.clock import Clock, database_now
 from ra_daemon.store.engine import reading
 from ra_daemon.store.objects import ObjectStore
@@ -31,6 +31,8 @@ from ra_daemon.store.tables import (
 REMEDIES: Mapping[str, str] = {
     "sums_differ": "ra-daemon backup, then report it: an image is in no state.",
     "inbox_leftovers": "Look for admit in the log; a node with the part receive must run.",
+    "inbox_unreadable": "Mend the disk or the file's rights (inbox.file_held in the log says why), "
+    "or move it out of inbox/ by hand; it is tried again.",
     "jobs_stuck": "Start a node with the part score; ra-daemon jobs list --state leased.",
     "jobs_waiting": "Scoring is too slow or stands still: more scoring.workers, or doctor.",
     "jobs_failed": "ra-daemon jobs list --state failed; mend the cause; ra-daemon jobs retry.",
@@ -81,7 +83,10 @@ def rows(
     unaccounted = status.snapshot(engine)["unaccounted"]
     if unaccounted:
         found.append(Discrepancy(code="sums_differ", number=abs(unaccounted)))
-    found += _named("inbox_leftovers", (p.name for p in _old(objects.inbox_files())))
+    unreadable = held.load(objects)
+    found += _named("inbox_unreadable", unreadable)
+    left = (p.name for p in _old(objects.inbox_files()) if p.name not in unreadable)
+    found += _named("inbox_leftovers", left)
     return sorted(found, key=lambda d: d.code)
 
 

@@ -94,7 +94,8 @@ def record_in(
         now = database_now(conn)
         source = outcomes.Source(
             instance_id=claim.instance_id,
-            source_key=f"job:{claim.job_id}",
+            # A job judges an image once more when a refused one came with another header.
+            source_key=f"job:{claim.job_id}:{claim.dataset_sha256}",
             created_at=now,
             job_id=claim.job_id,
             pipeline_digest=pipeline_digest,

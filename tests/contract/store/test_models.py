@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from ra_daemon import models as in_force
 from ra_daemon.config import Config
-from ra_daemon.domain import Lane, Reason, Refused
+from ra_daemon.domain import Header, Lane, Origin, Reason, Refused
 from ra_daemon.errors import StoreError
 from ra_daemon.store import audit, models, results, status
 from ra_daemon.store.models import Identity, ModelState
@@ -133,6 +133,10 @@ def test_a_job_that_nobody_wants_or_another_does_is_cancelled(
     assert (shown.state.value, shown.cause) == ("cancelled", "pipeline_changed")
 
 
+def nowhere(_origin: Origin, _header: Header) -> None:
+    """No route takes an image."""
+
+
 def test_old_images_are_scored_again_by_the_new_pipeline(
     engine: sa.Engine, queue: JobQueue
 ) -> None:
@@ -145,9 +149,9 @@ def test_old_images_are_scored_again_by_the_new_pipeline(
             sa.text("UPDATE instance SET purged_at = received_at WHERE sop_instance_uid = '1.3'")
         )
     new = {"all": ("n" * 64, Lane.NORMAL)}
-    done = rescore(engine, queue, new, who="op", study="7")
+    done = rescore(engine, queue, new, route_of=nowhere, who="op", study="7")
     assert (done.queued, done.known, done.purged) == (1, 0, 0)
-    done = rescore(engine, queue, new, who="op")
+    done = rescore(engine, queue, new, route_of=nowhere, who="op")
     assert (done.queued, done.known, done.purged) == (1, 1, 1)
     for claim in queue.claim("w", 9, 60, ALL_LANES):
         results.record(engine, queue, claim, scored(value=50), pipeline_digest="n" * 64)
@@ -157,4 +161,4 @@ def test_old_images_are_scored_again_by_the_new_pipeline(
             ("current", 3),
             ("superseded", 2),
         ]
-    assert rescore(engine, queue, {}, who="op").queued == 0
+    assert rescore(engine, queue, {}, route_of=nowhere, who="op").queued == 0

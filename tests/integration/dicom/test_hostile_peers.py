@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import io
 import socket
+import stat
 import struct
+import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,7 +27,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 from pynetdicom.sop_class import Verification
 
 from ra_daemon.config import Config
-from ra_daemon.dicom.scp import OUT_OF_RESOURCES, Receiver
+from ra_daemon.dicom.scp import OUT_OF_RESOURCES, SUCCESS, Receiver
 from ra_daemon.dicom.transport import MAX_RECEIVED_PDU
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.tally import REFUSED, Tally, totals
@@ -245,6 +247,38 @@ class FullDisk(ObjectStore):
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
+def c_store(received: Path) -> SimpleNamespace:
+    """The event of a C-STORE whose data set pynetdicom has written to ``received``."""
+    primitive = SimpleNamespace(calling_ae_title="PACS", called_ae_title="RA_DAEMON")
+    return SimpleNamespace(
+        assoc=SimpleNamespace(requestor=SimpleNamespace(primitive=primitive, address="127.0.0.1")),
+        dataset_path=received,
+        request=SimpleNamespace(AffectedSOPInstanceUID=UID),
+    )
+
+
+def handler(receiver: Receiver) -> Callable[[SimpleNamespace], int]:
+    """Its handler of C-STORE."""
+    return {str(n): f for n, f in receiver.handlers()}["EVT_C_STORE"]
+
+
+def test_without_hard_links_an_image_is_copied_and_kept(tmp_path: Path) -> None:
+    elsewhere = Path("/dev/shm")
+    if not elsewhere.is_dir() or elsewhere.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("no second file system: a link within one succeeds")
+    config = site(tmp_path / "store")
+    store = ObjectStore(config.root)
+    with tempfile.NamedTemporaryFile(dir=elsewhere) as received:
+        received.write(b"image")
+        received.flush()
+        receiver = Receiver(config, store, Tally(config.root, "t"))
+        assert handler(receiver)(c_store(Path(received.name))) == SUCCESS
+    (kept,) = store.inbox_files()
+    assert kept.read_bytes() == b"image"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert left_over(config) == []
+
+
 @pytest.mark.parametrize("how", ["reserve", "enospc"])
 def test_a_full_disk_is_never_acknowledged(tmp_path: Path, how: str) -> None:
     config = site(tmp_path / "store")
@@ -255,13 +289,6 @@ def test_a_full_disk_is_never_acknowledged(tmp_path: Path, how: str) -> None:
         config = config.model_copy(update={"store": reserve})
     receiver = Receiver(config, full, Tally(config.root, "t"))
     temp = full.write_temp()
-    primitive = SimpleNamespace(calling_ae_title="PACS", called_ae_title="RA_DAEMON")
-    event = SimpleNamespace(
-        assoc=SimpleNamespace(requestor=SimpleNamespace(primitive=primitive, address="127.0.0.1")),
-        dataset_path=temp,
-        request=SimpleNamespace(AffectedSOPInstanceUID=UID),
-    )
-    store_object = {str(n): f for n, f in receiver.handlers()}["EVT_C_STORE"]
-    assert store_object(event) == OUT_OF_RESOURCES
+    assert handler(receiver)(c_store(temp)) == OUT_OF_RESOURCES
     assert full.inbox_files() == []
     assert left_over(config) == [temp]  # pynetdicom's own, which it removes

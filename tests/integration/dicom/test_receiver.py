@@ -16,6 +16,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import (
     HTJ2K,
     JPEG2000,
+    MPEG2MPML,
     UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -51,6 +52,7 @@ from tests.support import dicom_sources
 from tests.support.processes import free_port, listening, wait_until
 
 AE_TITLE = "RA_DAEMON"
+JPEG_XL = UID("1.2.840.10008.1.2.4.112")
 
 
 @pytest.fixture
@@ -113,6 +115,20 @@ def test_what_is_acknowledged_is_in_the_inbox_with_its_origin(
         "127.0.0.1",
     )
     wait_until(lambda: not list((config.root / "tmp").iterdir()), 10)
+
+
+def test_of_several_syntaxes_one_that_is_decoded_is_taken(config: Config) -> None:
+    ae = AE("PACS")
+    ae.add_requested_context(
+        ComputedRadiographyImageStorage, [JPEG_XL, MPEG2MPML, ExplicitVRLittleEndian]
+    )
+    ae.add_requested_context(SecondaryCaptureImageStorage, [JPEG_XL])
+    association = ae.associate("127.0.0.1", config.node.port, ae_title=AE_TITLE)
+    taken = [(c.abstract_syntax, c.transfer_syntax) for c in association.accepted_contexts]
+    rejected = [(c.abstract_syntax, c.result) for c in association.rejected_contexts]
+    association.release()
+    assert taken == [(ComputedRadiographyImageStorage, [ExplicitVRLittleEndian])]
+    assert rejected == [(SecondaryCaptureImageStorage, 0x04)]
 
 
 def test_only_known_peers_may_call(config: Config) -> None:

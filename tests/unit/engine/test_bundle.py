@@ -53,6 +53,22 @@ def test_a_missing_and_an_unlisted_file_are_refused(tmp_path: Path) -> None:
         load_bundle(folder)
 
 
+def test_an_unlisted_file_in_a_subfolder_is_refused(tmp_path: Path) -> None:
+    folder = score_bundle(tmp_path / "b")
+    (folder / "empty").mkdir()
+    load_bundle(folder)  # nothing can hide in it
+    (folder / "empty" / "weights.bin").write_bytes(b"\0")
+    with pytest.raises(BundleError, match=r"empty/weights\.bin not listed"):
+        load_bundle(folder)
+
+
+def test_a_link_out_of_the_bundle_is_refused(tmp_path: Path) -> None:
+    folder = score_bundle(tmp_path / "b")
+    (folder / "more").symlink_to(tmp_path)
+    with pytest.raises(BundleError, match="more not listed"):
+        load_bundle(folder)
+
+
 def test_no_sums_is_no_bundle(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="SHA256SUMS is missing"):
         load_bundle(tmp_path)

@@ -10,7 +10,7 @@ import pytest
 
 from ra_engine import registry
 from ra_engine.testing import check_scorer
-from tests.support.thirdparty import install
+from tests.support.thirdparty import entry_point, install
 
 
 @pytest.fixture
@@ -26,10 +26,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def scorer_point(folder: Path, name: str, target: str, dist: str = "extra") -> None:
-    info = folder / f"{dist}-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {dist}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[{registry.SCORERS}]\n{name} = {target}\n")
+    entry_point(folder, registry.SCORERS, name, target, dist=dist)
 
 
 def test_the_built_in_scorers_come_through_the_same_door() -> None:
@@ -111,11 +108,53 @@ def test_backends_are_found() -> None:
     assert broken == []
 
 
+MEAN = """
+class Mine:
+    name, api_version, needs = {name!r}, 1, {{}}
+    def score(self, batch, outputs): return [[] for _ in batch.images]
+"""
+
+
+def test_no_scorer_takes_the_name_of_a_built_in(site: Path) -> None:
+    scorer_point(site, "svdh", "aaa_module:Mine", dist="aaa")
+    (site / "aaa_module.py").write_text(MEAN.format(name="svdh"))
+    found, broken = registry.load_scorers()
+    assert type(found["svdh"]).__module__ == "ra_plugins.svdh"
+    (fault,) = broken
+    assert (fault.name, fault.origin) == ("svdh", "aaa 1.0")
+    assert fault.reason == "a built-in uses this name"
+    assert "aaa_module" not in sys.modules
+    assert registry.origins(registry.SCORERS)["svdh"].startswith("ra-daemon ")
+
+
+def test_a_name_does_not_change_hands_when_its_owner_breaks(site: Path) -> None:
+    for dist, body in (("aaa", "raise RuntimeError"), ("bbb", MEAN.format(name="twice"))):
+        scorer_point(site, "twice", f"{dist}_module:Mine", dist=dist)
+        (site / f"{dist}_module.py").write_text(body)
+    found, broken = registry.load_scorers()
+    assert "twice" not in found
+    assert {(b.origin, b.reason) for b in broken} == {
+        ("aaa 1.0", "RuntimeError: "),
+        ("bbb 1.0", "another distribution uses this name"),
+    }
+
+
+def test_no_bundle_takes_the_name_of_a_built_in(site: Path) -> None:
+    entry_point(site, registry.BUNDLES, "demo", "aaa_module:folder", dist="aaa")
+    (site / "aaa_module.py").write_text(f"def folder(): return {str(site)!r}")
+    found, broken = registry.load_bundles()
+    assert found["demo"].parent.name == "bundles"
+    assert [(b.name, b.origin) for b in broken] == [("demo", "aaa 1.0")]
+
+
+def test_a_bundle_may_be_named_as_text(site: Path) -> None:
+    entry_point(site, registry.BUNDLES, "mine", "aaa_module:folder")
+    (site / "aaa_module.py").write_text(f"def folder(): return {str(site)!r}")
+    assert registry.load_bundles()[0]["mine"] == site
+
+
 def test_a_bundle_without_folder_is_told(site: Path) -> None:
-    info = site / "extra-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: extra\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[{registry.BUNDLES}]\nabsent = extra_module:folder\n")
+    entry_point(site, registry.BUNDLES, "absent", "extra_module:folder")
     (site / "extra_module.py").write_text(
         "from pathlib import Path\ndef folder(): return Path('/no/such/folder')"
     )

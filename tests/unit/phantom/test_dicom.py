@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
-from ra_training.phantom import Sample, generate, render_nonhand
+from ra_training.phantom import PHANTOM_VERSION, Sample, generate, render_nonhand
 from ra_training.phantom.dicom import write_dicom, write_nonhand_dicom
 
 
@@ -66,6 +66,7 @@ def test_header_says_what_the_sample_is(tmp_path: Path, samples: list[Sample]) -
         assert 25 <= int(ds.PatientAge[:3]) <= 75
         assert ds.AnatomicRegionSequence[0].CodeValue == "85562004"
         assert ds.BurnedInAnnotation == "NO"
+        assert ds.SoftwareVersions == PHANTOM_VERSION
         assert "generated" in ds.StudyDescription
         assert str(ds.SOPInstanceUID).startswith("2.25.")
 
@@ -77,3 +78,17 @@ def test_one_study_for_each_visit(tmp_path: Path) -> None:
         write_dicom(sample, path)
         studies.append(str(dcmread(path, stop_before_pixels=True).StudyInstanceUID))
     assert len(set(studies)) == 4
+
+
+@pytest.mark.parametrize("child_fraction", [0.0, 1.0])
+def test_a_patient_is_born_once_and_the_age_follows(tmp_path: Path, child_fraction: float) -> None:
+    born: dict[str, set[str]] = {}
+    for sample in generate(12, 9, visits=3, height=160, child_fraction=child_fraction):
+        path = tmp_path / "a.dcm"
+        write_dicom(sample, path)
+        ds = dcmread(path, stop_before_pixels=True)
+        born.setdefault(str(ds.PatientID), set()).add(str(ds.PatientBirthDate))
+        by_dates = (sample.study_date - date.fromisoformat(str(ds.PatientBirthDate))).days / 365.25
+        assert int(ds.PatientAge[:3]) == int(by_dates + 0.002)  # a leap day more or less
+        assert by_dates == pytest.approx(sample.age, abs=0.01)
+    assert {len(dates) for dates in born.values()} == {1}

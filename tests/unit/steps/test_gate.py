@@ -113,7 +113,19 @@ def test_the_words_are_a_sites_own() -> None:
     told = [gate.judge_header(replace(HAND, series_description=text), ROUTE, rules)
             for text in ("kipsi", "ei kipsi", "cast")]  # fmt: skip
     assert [t and t.reason for t in told] == [Reason.CAST, None, None]
-    assert gate.version(rules) != gate.version(RULES)
+    assert gate.version(rules, ROUTE) != gate.version(RULES, ROUTE)
+
+
+@pytest.mark.parametrize("name", sorted(set(Route.model_fields) - gate.NO_RULES))
+def test_every_option_that_judges_is_part_of_the_version(name: str) -> None:
+    other = {True: False, False: True}.get(getattr(ROUTE, name), 99)
+    changed = ROUTE.model_copy(update={name: other})
+    assert gate.version(RULES, changed) != gate.version(RULES, ROUTE)
+
+
+def test_where_results_go_is_no_part_of_the_version() -> None:
+    moved = ROUTE.model_copy(update={"name": "x", "destinations": ("A",), "lane": "stat"})
+    assert gate.version(RULES, moved) == gate.version(RULES, ROUTE)
 
 
 def test_a_refusal_quotes_no_description() -> None:

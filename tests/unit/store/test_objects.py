@@ -45,6 +45,14 @@ def test_the_inbox_is_sorted_and_leaves_sidecars_out(store: ObjectStore) -> None
     assert [p.name for p in store.inbox_files()] == ["a.dcm", "b.dcm"]
 
 
+def test_a_copy_that_does_not_fit_leaves_no_part(store: ObjectStore) -> None:
+    folder = store.tmp / "folder"  # cannot be linked, and opens for no copy
+    folder.mkdir()
+    with pytest.raises(OSError, match="folder"):
+        store.link_temp(folder, "copy")
+    assert [p.name for p in store.tmp.iterdir()] == ["folder"]
+
+
 def test_the_same_bytes_are_kept_once(store: ObjectStore) -> None:
     first = store.put_bytes(b"x", ".npz")
     assert store.put_bytes(b"x", ".npz") == first

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +15,8 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
 )
 
-from ra_training.phantom.cohort import Sample
+from ra_training.phantom import PHANTOM_VERSION
+from ra_training.phantom.cohort import VISIT_WEEKS, Sample
 from ra_training.phantom.exposure import Exposure
 
 SopClass = Literal["DX", "CR"]
@@ -37,9 +38,7 @@ def write_dicom(sample: Sample, path: Path, *, sop_class: SopClass = "DX") -> No
         sample.exposure, sample.patient_id, str(sample.visit), sample.study_date, sop_class
     )
     ds.PatientName = f"Phantom^S{number}"
-    years = int(sample.age)
-    ds.PatientAge = f"{years:03d}Y"
-    ds.PatientBirthDate = f"{sample.study_date.year - years - 1}0701"
+    _born(ds, _birth_date(sample), sample.study_date)
     _save(ds, path)
 
 
@@ -47,9 +46,23 @@ def write_nonhand_dicom(exposure: Exposure, name: str, day: date, path: Path) ->
     """Write an image that is no hand; its tags claim a hand, as tags do when they are wrong."""
     ds = _dataset(exposure, name, "1", day, "DX")
     ds.PatientName = "Phantom^Other"
-    ds.PatientBirthDate = "19700701"
-    ds.PatientAge = f"{day.year - 1971:03d}Y"
+    _born(ds, date(1970, 7, 1), day)
     _save(ds, path)
+
+
+def _birth_date(sample: Sample) -> date:
+    """By age and day of the first visit, so that every visit states the same."""
+    past = sample.visit - 1
+    first_day = sample.study_date - timedelta(weeks=VISIT_WEEKS * past)
+    age = sample.age - past * VISIT_WEEKS / 52
+    return first_day - timedelta(days=round(age * 365.25))
+
+
+def _born(ds: Dataset, birth: date, day: date) -> None:
+    """Birth date, and the whole years on ``day``."""
+    years = day.year - birth.year - ((day.month, day.day) < (birth.month, birth.day))
+    ds.PatientBirthDate = birth.strftime("%Y%m%d")
+    ds.PatientAge = f"{years:03d}Y"
 
 
 def _dataset(
@@ -83,7 +96,7 @@ def _dataset(
     ds.Modality = sop_class
     ds.Manufacturer = ds.ManufacturerModelName = _DEVICE
     ds.DeviceSerialNumber = "1"
-    ds.SoftwareVersions = "1.1"
+    ds.SoftwareVersions = PHANTOM_VERSION
     ds.SeriesNumber = ds.InstanceNumber = 1
     ds.BodyPartExamined = "HAND"
     ds.ViewPosition = "PA"
