@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from ra_daemon.config import Config
@@ -21,7 +19,7 @@ _MIB = 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineState:
-    """What a scorer process runs, as its parent writes it to ``run/``.
+    """What a scorer process runs.
 
     Attributes:
         candidate: ``name:precision`` of the configuration's order.
@@ -103,27 +101,3 @@ def state_of(choice: Chosen) -> EngineState:
         gate=choice.gate.words if choice.gate is not None else "",
         passed=choice.passed,
     )
-
-
-def write_state(root: Path, index: int, state: EngineState) -> None:
-    """Keep what scorer ``index`` runs, for metrics and ``doctor``."""
-    path = _path(root, index)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_suffix(".new")
-    scratch.write_text(json.dumps(asdict(state)), encoding="utf-8")
-    scratch.replace(path)
-
-
-def states(root: Path) -> Iterator[tuple[int, EngineState]]:
-    """(index, state) of every scorer that has started."""
-    for path in sorted((root / "run").glob("engine-*.json")):
-        try:
-            held = json.loads(path.read_text(encoding="utf-8"))
-            passed = tuple(Passed(**p) for p in held.pop("passed"))
-            yield int(path.stem.partition("-")[2]), EngineState(**held, passed=passed)
-        except (OSError, ValueError, TypeError, KeyError):
-            continue  # half a file of a crash; the next start writes a whole one
-
-
-def _path(root: Path, index: int) -> Path:
-    return root / "run" / f"engine-{index}.json"

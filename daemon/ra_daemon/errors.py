@@ -9,7 +9,9 @@ RaError (ra_engine)
     ├── FileSystemError                     a file or folder cannot be read, made or written
     ├── UnreadableError                     a file is no DICOM image that we can decode
     ├── ComposeError                        a report or capture could not be written
+    ├── ScorerUnreadyError                  a scorer process did not load its models
     └── ScorerCrashError                    a scorer process died, hung or outgrew its memory
+        └── EngineLostError                 its engine failed at work
 """
 
 from __future__ import annotations
@@ -83,9 +85,23 @@ class ComposeError(DaemonError):
     code = "report.failed"
 
 
+class ScorerUnreadyError(DaemonError):
+    """A scorer process did not load its models: the node's fault, no image is charged with it."""
+
+    code = "scorer.unready"
+    hint = "Run ra-daemon doctor: it says what is missing. The node keeps its jobs and tries again."
+
+
 class ScorerCrashError(DaemonError):
     """A scorer process died, hung or outgrew its memory."""
 
     code = "scorer.crashed"
     blame = ""
     hint = "Run ra-daemon jobs show ID for the plugin at fault; then ra-daemon plugins check NAME."
+
+
+class EngineLostError(ScorerCrashError):
+    """The engine of a scorer process failed at work; the process is replaced."""
+
+    code = "scorer.engine_lost"
+    hint = "Run nvidia-smi and ra-daemon doctor; look for scorer.engine_lost in the log."

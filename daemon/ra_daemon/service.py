@@ -13,7 +13,7 @@ from functools import cache
 
 from sqlalchemy import Engine
 
-from ra_daemon import __version__, log, models, single, steptimes
+from ra_daemon import __version__, log, models, scorers, single, steptimes
 from ra_daemon.config import Config, Peer, Route
 from ra_daemon.domain import Claim, Composed, Delivered, Outcome, Reason, Refused, Scored
 from ra_daemon.errors import DaemonError
@@ -98,6 +98,8 @@ class Node:
             self._add("admit", self._admit, 0.2)
             self._add("watch", self._receivers.watch, 1.0)
         if "score" in self._parts:
+            shared = not self._config.database_url.startswith("sqlite")
+            scorers.clear(self._config.root, shared=shared)
             for index in range(self._config.scoring.workers):
                 self._add_scorer(index)
         if "deliver" in self._parts:
@@ -136,7 +138,8 @@ class Node:
         )
         self._dispatchers.append(dispatcher)
         self._add(f"score-{index}", dispatcher.step, 0.3)
-        self._add(f"lease-{index}", dispatcher.beat, self._config.scoring.lease_s / 4)
+        every_s = min(self._config.scoring.lease_s / 4, scorers.BEAT_S)
+        self._add(f"lease-{index}", dispatcher.beat, every_s)
 
     def _start_web(self) -> None:
         """A page that cannot be served harms no image: warn and go on."""
@@ -173,7 +176,7 @@ class Node:
     def _current_digest(self, route: Route, *, shadow: bool) -> str | None:
         try:
             return self._shadow_digest_of(route) if shadow else self._digest_of(route)
-        except RaError:  # the scorer process tells what is wrong, and the job fails with it
+        except RaError:  # the scorer process tells what is wrong when it starts
             return None
 
     def _route_of(self, claim: Claim) -> Route:
@@ -281,6 +284,8 @@ class Node:
             self._receivers.stop()
         for loop in self._loops:
             loop.stop()
+        for dispatcher in self._dispatchers:
+            dispatcher.end()
         deadline = time.monotonic() + _DRAIN_LIMIT_S
         for loop in self._loops:
             loop.join(max(0.1, deadline - time.monotonic()))

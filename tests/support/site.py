@@ -7,6 +7,7 @@ import json
 import sqlite3
 import subprocess
 import threading
+import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -81,6 +82,11 @@ def write_site(
     ]
     (folder / "ra-daemon.toml").write_text("\n".join(text))
     return folder
+
+
+def web_port(folder: Path) -> int:
+    """The port of the node's page and metrics."""
+    return int(tomllib.loads((folder / "ra-daemon.toml").read_text())["web"]["port"])
 
 
 def rows(folder: Path, query: str) -> list[dict[str, Any]]:

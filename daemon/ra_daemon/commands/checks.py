@@ -18,6 +18,8 @@ from ra_engine.errors import RaError
 
 if TYPE_CHECKING:
     from ra_daemon.config import Config
+    from ra_daemon.engines import EngineState
+    from ra_daemon.scorers import ScorerState
 
 _EARLIEST = 1_767_225_600  # 2026-01-01: a clock before this program was written is wrong
 
@@ -178,32 +180,67 @@ def bundles(config: Config) -> Iterator[Check]:
 
 
 def engine(config: Config) -> Iterator[Check]:
-    """The engine that a start would choose, what it passes over, and what running scorers have."""
-    from ra_daemon import engines, plugins
-    from ra_engine.bundle import load_bundle
-    from ra_engine.choose import gpu_count
+    """What running scorers have; without a running one, the engine that a start would choose.
 
+    A second engine is never loaded beside theirs: a full GPU would refuse it.
+    """
+    from ra_daemon import engines, plugins, scorers
+    from ra_engine.bundle import load_bundle
+
+    running = list(scorers.states(config.root)) if running_pid(config) is not None else []
+    for told in running:
+        yield from _scorer(config, told)
+    if running:
+        return
     bundle = load_bundle(plugins.bundle_path(config.scoring.bundle, config.root))
-    choice = engines.chosen(config, bundle)
-    for passed in choice.passed:
+    state = engines.state_of(engines.chosen(config, bundle))
+    yield from _engine("engine", state)
+    yield from _gpu(config, state)
+
+
+def _scorer(config: Config, told: ScorerState) -> Iterator[Check]:
+    """One role of a running scorer."""
+    from ra_daemon import engines
+
+    if told.fault is not None:
+        yield Check(name=told.name, ok=False, found=told.fault.message, remedy=told.fault.hint)
+        return
+    if told.engine is None:
+        yield Check(name=told.name, ok=True, found=told.words)
+        return
+    yield from _engine(told.name, told.engine)
+    order = tuple(str(c) for c in engines.order_of(config))
+    if order != told.order:
+        yield Check(name=f"{told.name} order", ok=False,
+                    found=f"started with {', '.join(told.order)}",
+                    remedy=f"[engine] is now {', '.join(order)}: restart the node.")  # fmt: skip
+    yield from _gpu(config, told.engine)
+
+
+def _engine(name: str, state: EngineState) -> Iterator[Check]:
+    """What was passed over, and what is used."""
+    from ra_daemon import engines
+
+    for passed in state.passed:
         yield Check(name=f"engine {passed.candidate}", ok=False,
                     found=f"passed over: {passed.message}", remedy=passed.hint)  # fmt: skip
-    state = engines.state_of(choice)
     words = f"{state.engine}, {state.precision} on {state.device}"
-    standing = getattr(engines.backend_named(choice.candidate.backend), "standing", "")
+    backend = engines.backend_named(state.candidate.partition(":")[0])
+    standing = getattr(backend, "standing", "")
     words += f" ({standing})" if standing else ""
-    yield Check(name="engine", ok=True,
+    yield Check(name=name, ok=True,
                 found=f"{words}, gate: {state.gate}" if state.gate else words)  # fmt: skip
+
+
+def _gpu(config: Config, state: EngineState) -> Iterator[Check]:
+    """A GPU that is there and not used."""
+    from ra_engine.choose import gpu_count
+
     if gpu_count() and state.device == "cpu":
         yield _check("gpu", ok=config.engine.allow_cpu,
                      found=f"{gpu_count()} present, not used",
                      remedy="Name a GPU backend first in [engine] backends, or say that the CPU "
                      "is what you want: allow_cpu = true.")  # fmt: skip
-    if running_pid(config) is None:
-        return
-    for index, running in engines.states(config.root):
-        yield _check(f"scorer {index}", ok=running.engine == state.engine, found=running.engine,
-                     remedy="It was started with another engine: restart the node.")  # fmt: skip
 
 
 def decoder(config: Config) -> Iterator[Check]:

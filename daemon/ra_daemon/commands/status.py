@@ -22,7 +22,8 @@ from ra_daemon.commands.common import (
 @config_option
 @json_option
 def command(config_path: Path | None, *, as_json: bool) -> None:
-    """Count what came in, what is worked on and what went out."""
+    """Count what came in, what is worked on and what went out; what the scorers have."""
+    from ra_daemon import scorers
     from ra_daemon.store import reconcile, status
     from ra_daemon.store.objects import ObjectStore
 
@@ -33,12 +34,20 @@ def command(config_path: Path | None, *, as_json: bool) -> None:
         counts["refusals"] = status.refusal_counts(engine)
         compared, by_files = reconcile.last(config.root)
         found = reconcile.rows(engine, ObjectStore(config.root)) + by_files
+    states = list(scorers.states(config.root))
+    counts["scorers"] = [
+        {"node": s.node, "name": s.name, "ready": s.ready, "found": s.words} for s in states
+    ]
     counts["files_compared_at"] = compared or None
     counts["discrepancies"] = [one.told() for one in found]
     if as_json:
         emit_json(counts)
     else:
         counts["discrepancies"] = ", ".join(f"{one.code} {one.number}" for one in found)
+        counts["scorers"] = "; ".join(f"{s.name}: {s.words}" for s in states)
         emit_table(("what", "value"), list(counts.items()))
         for one in found:
             say(f"{one.code} {one.number}: {one.remedy}")
+        for told in states:
+            if told.fault is not None:
+                say(f"{told.name} {told.fault.code}: {told.fault.hint}")

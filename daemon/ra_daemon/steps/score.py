@@ -7,6 +7,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from ra_daemon import engines, plugins
 from ra_daemon.config import Config
 from ra_daemon.domain import Scored
@@ -71,6 +73,15 @@ class Models:
             plans={},
             threads=threads,
         )
+
+    def prove(self) -> None:
+        """Run the score graph once, on nothing: a device may take a graph and still not compute it.
+
+        Raises:
+            BackendError: it does not compute.
+        """
+        spec = self.bundle.manifest.preprocessing.spec()
+        self.session.run(np.zeros((1, 1, spec.rows, spec.columns), np.float32))
 
     @property
     def session(self) -> Session:

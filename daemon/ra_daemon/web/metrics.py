@@ -15,7 +15,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from ra_daemon import engines, steptimes
+from ra_daemon import scorers, steptimes
 from ra_daemon.config import Config
 from ra_daemon.domain import Reason
 from ra_daemon.store import reconcile, status
@@ -74,7 +74,7 @@ class NodeCollector(Collector):  # type: ignore[misc]
         yield _gauge("ra_disk_free_bytes", "Free space below the store.",
                      shutil.disk_usage(self._config.root).free)  # fmt: skip
         yield from self._models()
-        yield from self._engines()
+        yield from self._scorers()
 
     def _deliveries(self) -> Iterator[Metric]:
         family = GaugeMetricFamily(
@@ -136,18 +136,33 @@ class NodeCollector(Collector):  # type: ignore[misc]
         yield info
         yield mean
 
-    def _engines(self) -> Iterator[Metric]:
-        labels = ["scorer", "engine", "precision", "device"]
-        info = GaugeMetricFamily("ra_engine_info", "Engines of the scorers.", labels=labels)
+    def _scorers(self) -> Iterator[Metric]:
+        labels = ["node", "scorer", "role"]
+        ready = GaugeMetricFamily(
+            "ra_scorer_ready",
+            "Whether a scorer has loaded its models; alarm on 0 that lasts.",
+            labels=labels,
+        )
+        info = GaugeMetricFamily(
+            "ra_engine_info",
+            "Engines of the scorers.",
+            labels=[*labels, "engine", "precision", "device"],
+        )
         fallback = GaugeMetricFamily(
             "ra_engine_passed_over",
             "Engines that the configuration names first and that could not be had; alarm on 1.",
-            labels=["scorer", "wanted", "code"],
+            labels=[*labels, "wanted", "code"],
         )
-        for index, state in engines.states(self._config.root):
-            info.add_metric([str(index), state.engine, state.precision, state.device], 1)
-            for passed in state.passed:
-                fallback.add_metric([str(index), passed.candidate, passed.code], 1)
+        for told in scorers.states(self._config.root):
+            whose = [told.node, str(told.index), told.role]
+            ready.add_metric(whose, float(told.ready))
+            if told.engine is None:
+                continue
+            engine = told.engine
+            info.add_metric([*whose, engine.engine, engine.precision, engine.device], 1)
+            for passed in engine.passed:
+                fallback.add_metric([*whose, passed.candidate, passed.code], 1)
+        yield ready
         yield info
         yield fallback
 

@@ -11,9 +11,10 @@ from typing import Protocol
 from ra_daemon import checkpoints, log
 from ra_daemon.config import Config, Route
 from ra_daemon.domain import Claim, Failed, Lane, Outcome
-from ra_daemon.errors import ScorerCrashError
+from ra_daemon.errors import EngineLostError, ScorerCrashError, ScorerUnreadyError
 from ra_daemon.store.queue import JobQueue
 from ra_daemon.windows import Window
+from ra_daemon.worker.blame import Blame
 from ra_daemon.worker.bucket import Bucket
 from ra_daemon.worker.messages import ScoreTask
 from ra_daemon.worker.process import ScorerProcess
@@ -21,6 +22,8 @@ from ra_daemon.worker.selection import Selection
 
 _log = log.get(__name__)
 
+_APART_S = 15.0
+"""How long an image waits after an engine failed on it, so that others go first and tell more."""
 
 Verdict = tuple[Claim, Outcome]
 
@@ -47,6 +50,9 @@ class Dispatcher:
     While the process works on a batch, the one before it is recorded, the next one is claimed and
     handed over, so that the process waits neither for the database nor for a decoder. What was in
     hand when the process died is suspect: until it is cleared, one group at a time is handed over.
+
+    Without a process that has loaded its models nothing is claimed, and what is in hand is given
+    back: that is the node's fault and no image's.
     """
 
     def __init__(
@@ -76,10 +82,18 @@ class Dispatcher:
         self._ahead: list[Claim] = []  # handed over behind the batch in hand
         self._suspects: set[int] = set()  # jobs of which one may have brought the process down
         self._done: list[Verdict] = []  # worked and to be recorded
+        self._blame = Blame()
         self._guard = threading.Lock()
 
     def step(self) -> bool:
-        """Work one batch; False when the queue has nothing for us."""
+        """Work one batch; False when the queue has nothing for us.
+
+        Raises:
+            ScorerUnreadyError: no process can be had; the caller pauses before the next step.
+            EngineLostError: the engine failed, and no image is to blame; likewise.
+        """
+        if not self._ahead and not self._up():
+            return False
         if not (self._ahead or self._groups):
             self._fetch(self._bucket.fill())
         if not (self._ahead or self._groups):
@@ -91,12 +105,17 @@ class Dispatcher:
         return True
 
     def beat(self) -> bool:
-        """Extend the leases of the batch in hand."""
+        """Extend the leases of the batch in hand, and tell that this scorer is still there."""
+        self._process.beat()
         with self._guard:
             held = list(self._held.values())
         if held:
             self._queue.heartbeat(held, self._config.scoring.lease_s)
         return False
+
+    def end(self) -> None:
+        """Give up a start that is under way: the node drains."""
+        self._process.end()
 
     def close(self) -> None:
         """Give back what is not settled, charge no attempt, and end the process."""
@@ -109,7 +128,24 @@ class Dispatcher:
         self._groups, self._ahead = [], []
         if held:
             self._queue.release(held)
-        self._process.kill()
+        self._process.close()
+
+    def _up(self) -> bool:
+        """A process with its models; False when the node drains."""
+        if self._process.alive:
+            return True
+        try:
+            up = self._process.start()
+        except ScorerUnreadyError:
+            self._give_back([c for group in self._groups for c in group])
+            self._groups = []
+            self._record_done()
+            raise
+        if not self._process.takes_shadows:
+            shadows = [g for g in self._groups if g[0].lane is Lane.SHADOW]
+            self._give_back([c for group in shadows for c in group])
+            self._groups = [g for g in self._groups if g not in shadows]
+        return up
 
     def _fetch(self, claimed: Sequence[Claim]) -> None:
         """Choose what of the claims is to be scored."""
@@ -134,7 +170,8 @@ class Dispatcher:
         if self._window.holds(datetime.now(UTC)):
             lanes.append(Lane.OFF_HOURS)
         scoring = self._config.scoring
-        lanes.append(Lane.SHADOW)
+        if self._process.takes_shadows:
+            lanes.append(Lane.SHADOW)
         return self._queue.claim(
             self._owner,
             limit,
@@ -158,6 +195,12 @@ class Dispatcher:
             fault = self._meanwhile()  # raised after the process has answered
             for job_id, outcome in self._process.collect(tasks):
                 worked.append((left.pop(job_id), outcome))
+                self._blame.worked(outcome)
+        except EngineLostError as lost:
+            if self._is_nobodys(list(left.values())):
+                fault = lost
+            else:
+                worked += self._crash(list(left.values()), lost)
         except ScorerCrashError as crash:
             worked += self._crash(list(left.values()), crash)
         self._done += worked
@@ -187,6 +230,26 @@ class Dispatcher:
         self._groups += [group for group in (ahead, rest[middle:], rest[:middle]) if group]
         self._suspects.update(c.job_id for c in (*ahead, *rest))
         return []
+
+    def _is_nobodys(self, rest: list[Claim]) -> bool:
+        """Whether an engine failed on an image alone in hand, and that says nothing of the image.
+
+        It is given back then. A shadow's image is always to blame: nobody waits for its verdict,
+        and it must not hold up those of others.
+        """
+        if len(rest) != 1 or self._ahead or rest[0].lane is Lane.SHADOW:
+            return False
+        if self._blame.falls_on(rest[0].job_id):
+            return False
+        self._give_back(rest, _APART_S)
+        return True
+
+    def _give_back(self, claims: Sequence[Claim], delay_s: float = 0.0) -> None:
+        """Unworked, and no attempt is charged."""
+        self._suspects.difference_update(c.job_id for c in claims)
+        self._let_go(claims)
+        if claims:
+            self._queue.release(claims, delay_s)
 
     def _task(self, claim: Claim) -> ScoreTask:
         return ScoreTask(

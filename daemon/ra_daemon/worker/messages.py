@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ra_daemon.config import Route
 from ra_daemon.domain import Header, Outcome
 from ra_daemon.engines import EngineState
+from ra_daemon.scorers import Fault, Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,17 +26,25 @@ class ScoreTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """The process has loaded its models. ``engine`` tells what runs the score graph."""
+    """The process has loaded the models of a role. ``engine`` tells what runs the score graph."""
 
+    role: Role
     engine: EngineState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unready:
-    """The process could not load its models; the text holds no patient data."""
+    """The process could not load the models of a role; without the active ones it ends."""
 
-    message: str
-    hint: str
+    role: Role
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """An engine failed at work, and with it perhaps all that the device holds: the process ends."""
+
+    fault: Fault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,4 +63,4 @@ class Settled:
     outcome: Outcome
 
 
-Message = Ready | Unready | Progress | Settled
+Message = Ready | Unready | Lost | Progress | Settled

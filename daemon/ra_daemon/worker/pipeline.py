@@ -16,6 +16,7 @@ from ra_daemon.steps import gate, score
 from ra_daemon.worker.ahead import Ahead, Key
 from ra_daemon.worker.child import failed
 from ra_daemon.worker.messages import ScoreTask
+from ra_engine.errors import BackendError
 from ra_engine.types import Radiograph, ScoredImage
 
 ProgressTeller = Callable[[str, str], None]
@@ -36,6 +37,7 @@ class Pipeline:
         self._rules = config.gate
         self._config = config
         self._models = score.Models.load(config, pinned=pinned)
+        self._models.prove()
         self._shadow: score.Models | None = None
         scoring = config.scoring
         first = nvimgcodec.chosen(scoring.decoder, config.engine.device)
@@ -46,12 +48,34 @@ class Pipeline:
         """What runs the score graph."""
         return self._models.engine
 
+    def load_shadow(self, *, pinned: str = "") -> EngineState:
+        """Load the shadow's models; what runs its score graph.
+
+        Args:
+            pinned: see ``engines.chosen``.
+
+        Raises:
+            RaError: as for the active ones.
+        """
+        update = {"bundle": self._config.scoring.shadow}
+        scoring = self._config.scoring.model_copy(update=update)
+        shadow = score.Models.load(
+            self._config.model_copy(update={"scoring": scoring}), pinned=pinned
+        )
+        shadow.prove()
+        self._shadow = shadow
+        return shadow.engine
+
     def offer(self, tasks: Sequence[ScoreTask]) -> None:
         """Begin to decode a batch that ``run`` will be given after those offered before."""
         self._ahead.offer([_key(t) for t in tasks if self._is_decoded(t)])
 
     def run(self, tasks: Sequence[ScoreTask]) -> Iterator[tuple[int, Outcome]]:
-        """Yield (job id, outcome) for every task, in any order."""
+        """Yield (job id, outcome) for every task, in any order.
+
+        Raises:
+            BackendError: an engine failed. That is no verdict on an image.
+        """
         eligible: dict[tuple[bool, tuple[str, ...]], list[_Eligible]] = {}
         for task in tasks:
             ready = self._admit_to_score(task)
@@ -63,13 +87,11 @@ class Pipeline:
             yield from self._score(scorers, group)
 
     def _models_of(self, task: ScoreTask) -> score.Models:
-        """The active models, or the shadow's, loaded when first asked for."""
+        """The active models, or the shadow's."""
         if not task.shadow:
             return self._models
         if self._shadow is None:
-            update = {"bundle": self._config.scoring.shadow}
-            scoring = self._config.scoring.model_copy(update=update)
-            self._shadow = score.Models.load(self._config.model_copy(update={"scoring": scoring}))
+            raise DaemonError("The shadow's models are not loaded.")
         return self._shadow
 
     def _admit_to_score(self, task: ScoreTask) -> _Eligible | Outcome:
@@ -90,7 +112,7 @@ class Pipeline:
             started = time.perf_counter()
             gated = self._gate(task, radiograph)
             timings["gate"] = time.perf_counter() - started
-        except MemoryError:
+        except (MemoryError, BackendError):
             raise
         except Exception as error:  # noqa: BLE001 - the worker loop's isolation wall
             return failed(error, "decode")
@@ -130,7 +152,7 @@ class Pipeline:
             outcomes = self._models_of(group[0].task).score(
                 [e.gated for e in group], scorers, lambda name: self._progress("score", name)
             )
-        except MemoryError:
+        except (MemoryError, BackendError):
             raise
         except Exception as error:  # noqa: BLE001 - the worker loop's isolation wall
             if len(group) > 1:

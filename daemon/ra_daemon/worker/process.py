@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
@@ -16,16 +17,25 @@ from pathlib import Path
 
 import psutil
 
-from ra_daemon import engines, log
+from ra_daemon import log
 from ra_daemon.config import Config
 from ra_daemon.domain import Outcome
-from ra_daemon.engines import EngineState
-from ra_daemon.errors import ScorerCrashError
-from ra_daemon.worker.messages import Message, Progress, Ready, ScoreTask, Settled, Unready
+from ra_daemon.errors import EngineLostError, ScorerCrashError, ScorerUnreadyError
+from ra_daemon.scorers import Fault, Role
+from ra_daemon.worker.messages import Lost, Message, Progress, Ready, ScoreTask, Settled, Unready
+from ra_daemon.worker.standing import Standing
 
 _log = log.get(__name__)
 _POLL_S = 0.1
 _START_LIMIT_S = 180.0
+_LOOK = (
+    "Look into the log, and for a killed process into the kernel's (dmesg); raise "
+    "[scoring] memory_limit_mb where it was outgrown."
+)
+
+
+class _EndedError(Exception):
+    """The node drains while a process starts."""
 
 
 class ScorerProcess:
@@ -38,32 +48,103 @@ class ScorerProcess:
         self._connection: Connection | None = None
         self._progress = Progress(stage="start")
         self._since = time.monotonic()
-        self.state: EngineState | None = None
+        self._ends = threading.Event()
+        self._with_shadow = bool(config.scoring.shadow)
+        roles: tuple[Role, ...] = ("active", "shadow") if self._with_shadow else ("active",)
+        self._standing = Standing(config, index, roles)
 
     @property
     def engine(self) -> str:
         """Session key of the score graph, "" before the first start."""
-        return self.state.engine if self.state is not None else ""
+        return self._standing.engine("active")
 
     @property
     def alive(self) -> bool:
         """Whether the process runs."""
         return self._process is not None and self._process.is_alive()
 
-    def start(self) -> None:
-        """Start the process and wait until its models are loaded.
+    @property
+    def takes_shadows(self) -> bool:
+        """False while the shadow bundle's models cannot be had."""
+        return not self._config.scoring.shadow or self._standing.is_ready("shadow")
+
+    def start(self) -> bool:
+        """Start the process and wait until its models are loaded; False when told to end.
 
         Raises:
-            ScorerCrashError: it did not come up.
+            ScorerUnreadyError: it did not come up; why is logged and written.
         """
+        if self._ends.is_set():
+            return False
+        self._standing.starting()
+        try:
+            fault = self._load()
+        except _EndedError:
+            self.kill()
+            return False
+        if fault is not None:
+            self.kill()
+            self._standing.failed("active", fault, "scorer.unready")
+            raise ScorerUnreadyError(
+                f"The scorer process did not load its models: {fault.message}", hint=fault.hint
+            )
+        pid = self._process.pid if self._process is not None else None
+        _log.info("scorer.ready", index=self._index, pid=pid, engine=self.engine)
+        return True
+
+    def end(self) -> None:
+        """Let a start that is under way be given up. Any thread."""
+        self._ends.set()
+
+    def close(self) -> None:
+        """End the process for good."""
+        self.kill()
+        self._standing.end()
+
+    def beat(self) -> None:
+        """Tell others that what is written of this scorer still holds."""
+        self._standing.beat()
+
+    def _load(self) -> Fault | None:
+        """Launch a process and hear of every role; why the active models cannot be had."""
+        self._launch()
+        fault = self._answer("active")
+        if fault is not None or not self._with_shadow:
+            return fault
+        shadow = self._answer("shadow")
+        if shadow is None:
+            return None
+        self._standing.failed("shadow", shadow, "scorer.shadow_unready")
+        if self.alive:
+            return None
+        self._with_shadow = False  # it would bring down the next process too
+        return self._load()
+
+    def _answer(self, role: Role) -> Fault | None:
+        """What the process says of a role's models; None when they are loaded."""
+        try:
+            message = self._receive(_START_LIMIT_S, starting=True)
+        except ScorerCrashError as crash:
+            return Fault(code=ScorerUnreadyError.code, message=str(crash), hint=_LOOK)
+        if isinstance(message, Ready):
+            self._standing.loaded(role, message.engine)
+            return None
+        if isinstance(message, Unready):
+            return message.fault
+        return Fault(code=ScorerUnreadyError.code, message="It broke its protocol.", hint=_LOOK)
+
+    def _launch(self) -> None:
         from ra_daemon.worker.child import main
 
+        scoring = self._config.scoring
+        if not self._with_shadow:
+            scoring = scoring.model_copy(update={"shadow": ""})
+        config = self._config.model_copy(update={"scoring": scoring})
         context = multiprocessing.get_context("spawn")  # fork would copy threads' locks
         ours, theirs = context.Pipe()
         process = context.Process(
             target=main,
-            # The engine of the first start stays: a replacement never switches silently.
-            args=(theirs, self._config, self.state.candidate if self.state else ""),
+            args=(theirs, config, self._standing.pins),
             name=f"ra-scorer-{self._index}",
             daemon=True,
         )
@@ -72,30 +153,15 @@ class ScorerProcess:
         self._process, self._connection = process, ours
         self._pid_file.write_text(str(process.pid))
         self._note(Progress(stage="start"))
-        message = self._receive(_START_LIMIT_S)
-        if isinstance(message, Unready):
-            self.kill()
-            _log.error("scorer.unready", index=self._index, why=message.message, hint=message.hint)
-            raise ScorerCrashError(
-                f"The scorer process did not load its models: {message.message}",
-                hint=message.hint,
-            )
-        if not isinstance(message, Ready):
-            raise ScorerCrashError("The scorer process did not load its models.")
-        self._tell_engine(message.engine)
-        engine = message.engine.engine
-        _log.info("scorer.ready", index=self._index, pid=process.pid, engine=engine)
 
     def submit(self, tasks: Sequence[ScoreTask]) -> None:
         """Hand over a batch; ``collect`` must follow, batch by batch in the order of submission.
 
         Raises:
-            ScorerCrashError: the process did not start, or died.
+            ScorerCrashError: the process died since its start.
         """
-        if not self.alive:
-            self.start()
-        if self._connection is None:
-            raise ScorerCrashError("The scorer process is not running.")
+        if self._connection is None or not self.alive:
+            raise self._crash("died")
         try:
             self._connection.send(list(tasks))
         except OSError as error:
@@ -119,38 +185,17 @@ class ScorerProcess:
         """Yield (job id, outcome) of the batch submitted first as they come.
 
         Raises:
-            ScorerCrashError: the process died, hung or outgrew its memory; what was not yielded is
-                not done. The process is gone then: the next batch starts another.
+            EngineLostError: the engine failed.
+            ScorerCrashError: the process died, hung or outgrew its memory. What was not yielded is
+                not done; the process is gone then, and has to be started again.
         """
         for _ in tasks:
             message = self._receive(self._config.scoring.time_limit_s)
+            if isinstance(message, Lost):
+                raise self._lost(message.fault, "shadow" if tasks[0].shadow else "active")
             if not isinstance(message, Settled):
                 raise self._crash("broke its protocol")
             yield message.job_id, message.outcome
-
-    def _tell_engine(self, engine: EngineState) -> None:
-        """Say once what was chosen, and loudly what could not be had."""
-        if self.state is None:
-            for passed in engine.passed:
-                _log.error(
-                    "engine.passed_over",
-                    index=self._index,
-                    wanted=passed.candidate,
-                    code=passed.code,
-                    why=passed.message,
-                    hint=passed.hint,
-                    engine=engine.engine,
-                )
-            _log.info(
-                "engine.chosen",
-                index=self._index,
-                engine=engine.engine,
-                precision=engine.precision,
-                device=engine.device,
-                gate=engine.gate or "reference",
-            )
-        self.state = engine
-        engines.write_state(self._config.root, self._index, engine)
 
     def kill(self) -> None:
         """Kill the process and reap it."""
@@ -171,8 +216,12 @@ class ScorerProcess:
     def _note(self, progress: Progress) -> None:
         self._progress, self._since = progress, time.monotonic()
 
-    def _receive(self, limit_s: float) -> Message:
-        """The next message that is no ``Progress``; each of those restarts the clock."""
+    def _receive(self, limit_s: float, *, starting: bool = False) -> Message:
+        """The next message that is no ``Progress``; each of those restarts the clock.
+
+        Raises:
+            _EndedError: ``starting``, and told to end.
+        """
         connection, process = self._connection, self._process
         if connection is None or process is None or process.pid is None:
             raise ScorerCrashError("The scorer process is not running.")
@@ -187,6 +236,8 @@ class ScorerProcess:
                     continue
             except (EOFError, OSError) as error:
                 raise self._crash("died") from error
+            if starting and self._ends.is_set():
+                raise _EndedError
             if not process.is_alive():
                 raise self._crash("died")
             if time.monotonic() - self._since > limit_s:
@@ -194,6 +245,15 @@ class ScorerProcess:
             if _resident_mb(process.pid) > self._config.scoring.memory_limit_mb:
                 limit = self._config.scoring.memory_limit_mb
                 raise self._crash(f"used more than {limit} MB", final=True)
+
+    def _lost(self, fault: Fault, role: Role) -> EngineLostError:
+        """Kill the process: what a failed engine leaves on its device cannot be trusted."""
+        self.kill()
+        self._standing.failed(role, fault, "scorer.engine_lost")
+        error = EngineLostError(f"The engine failed: {fault.message}", hint=fault.hint)
+        error.retriable = True
+        error.blame = "engine"
+        return error
 
     def _crash(self, what: str, *, final: bool = False) -> ScorerCrashError:
         """Kill the process; the error says what happened and which plugin was at work."""

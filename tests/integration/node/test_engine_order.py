@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from ra_daemon.config import Config, Scoring, Store
-from ra_daemon.errors import ScorerCrashError
+from ra_daemon.errors import ScorerUnreadyError
 from ra_daemon.worker.process import ScorerProcess
 from tests.support.processes import run_node, wait_until
-from tests.support.site import column, phantoms, rows, send, write_site
+from tests.support.site import column, phantoms, rows, send, web_port, write_site
 
 pytestmark = pytest.mark.xdist_group("node")
 
@@ -38,17 +38,11 @@ def test_what_is_passed_over_stands_in_log_metrics_and_rows(tmp_path: Path) -> N
     assert "engine.chosen" in text
 
 
-def web_port(site: Path) -> int:
-    import tomllib
-
-    return int(tomllib.loads((site / "ra-daemon.toml").read_text())["web"]["port"])
-
-
 def test_a_process_that_cannot_load_its_models_says_why(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     config = Config(store=Store(root=tmp_path), scoring=Scoring(bundle="nowhere"))
     process = ScorerProcess(config, 0)
-    with pytest.raises(ScorerCrashError, match="No bundle 'nowhere'") as caught:
+    with pytest.raises(ScorerUnreadyError, match="No bundle 'nowhere'") as caught:
         process.start()
     assert "models install" in caught.value.hint
     assert not process.alive

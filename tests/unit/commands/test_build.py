@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from ra_daemon import engines, settings
+from ra_daemon import engines, scorers, settings
 from ra_daemon.cli import main
 from ra_daemon.commands import checks, samples
 from ra_daemon.engines import EngineState
+from ra_daemon.scorers import ScorerState
 from ra_daemon.store.engine import open_engine
 from ra_daemon.web.metrics import render
 from ra_engine import build
@@ -102,13 +103,13 @@ def test_metrics_tell_the_engines_and_what_was_passed_over(node: Path) -> None:
         engine="onnxruntime-1-cpu", precision="fp32", device="cpu", candidate="onnxruntime:fp32",
         gate="", passed=(passed,),
     )  # fmt: skip
-    engines.write_state(config.root, 0, state)
-    assert list(engines.states(config.root)) == [(0, state)]
+    scorers.write(config.root, ScorerState(node="here", index=0, engine=state))
     rows = open_engine(config.database_url)
     text = render(config, rows).decode()
     rows.dispose()
     assert (
-        'ra_engine_passed_over{code="backend.driver",scorer="0",wanted="tensorrt:bf16"} 1' in text
+        'ra_engine_passed_over{code="backend.driver",node="here",role="active",scorer="0",'
+        'wanted="tensorrt:bf16"} 1' in text
     )
     assert 'engine="onnxruntime-1-cpu"' in text
 
