@@ -104,4 +104,5 @@ class EngineLostError(ScorerCrashError):
     """The engine of a scorer process failed at work; the process is replaced."""
 
     code = "scorer.engine_lost"
+    retriable = True
     hint = "Run nvidia-smi and ra-daemon doctor; look for scorer.engine_lost in the log."

@@ -99,6 +99,8 @@ class Dispatcher:
         if not (self._ahead or self._groups):
             self._record_done()
             return False
+        if not self._ahead and not self._process.alive:
+            return True  # it died with nothing in hand: no image is to blame
         self._work()
         if not (self._ahead or self._groups):  # nothing follows that would hide the writing
             self._record_done()

@@ -251,7 +251,6 @@ class ScorerProcess:
         self.kill()
         self._standing.failed(role, fault, "scorer.engine_lost")
         error = EngineLostError(f"The engine failed: {fault.message}", hint=fault.hint)
-        error.retriable = True
         error.blame = "engine"
         return error
 

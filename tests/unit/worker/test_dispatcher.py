@@ -218,6 +218,20 @@ def test_without_a_process_nothing_is_claimed_and_the_jobs_are_scored_later() ->
     assert desk.recorded == dict.fromkeys([1, 2, 3], ANSWER)
 
 
+def test_a_process_that_dies_before_it_is_handed_a_job_is_replaced_and_charges_none() -> None:
+    desk = Desk(1)
+    claimed = desk.claim
+
+    def dies(*words: Any) -> list[Claim]:
+        desk.alive, desk.claim = False, claimed  # type: ignore[method-assign]
+        return claimed(*words)
+
+    desk.claim = dies  # type: ignore[method-assign]
+    worker = dispatcher(desk)
+    drain(worker)
+    assert desk.recorded == {1: ANSWER}
+
+
 def test_what_is_in_hand_is_given_back_when_no_other_process_can_be_had() -> None:
     desk = Desk(4, poison=[3])
     worker = dispatcher(desk, batch=4)
