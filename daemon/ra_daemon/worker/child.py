@@ -6,6 +6,7 @@ main thread works on the present one.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import queue
 import resource
@@ -123,7 +124,8 @@ def _feed(
 
 def watch_parent() -> None:
     """End this process when its parent dies: a SIGKILL of the main process leaves no orphans."""
-    parent = os.getppid()
+    started_by = multiprocessing.parent_process()  # also where it died before we came here
+    parent = os.getppid() if started_by is None else started_by.pid
 
     def watch() -> None:
         while os.getppid() == parent:
