@@ -125,7 +125,9 @@ def scorer(task: dict[str, Any], threads: int) -> Run:
     return run
 
 
-KINDS = {"torch": torch_cam, "torch-demo": torch_demo, "eager": eager, "bare": bare, "scorer": scorer}
+KINDS = {
+    "torch": torch_cam, "torch-demo": torch_demo, "eager": eager, "bare": bare, "scorer": scorer,
+}  # fmt: skip
 
 
 def peak_mb() -> float:
