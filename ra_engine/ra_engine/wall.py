@@ -18,7 +18,7 @@ _LONGEST = 200
 
 @contextmanager
 def wall(backend: str) -> Iterator[None]:
-    """Turn whatever is raised inside into a ``BackendError``; our own errors pass as they are.
+    """Turn whatever is raised inside into a ``BackendError``; one of these passes as it is.
 
     To be used while engines are built and loaded, where no image of a patient has been seen: the
     foreign message is told.
@@ -32,8 +32,10 @@ def wall(backend: str) -> Iterator[None]:
     """
     try:
         yield
-    except RaError:
+    except BackendError:
         raise
+    except RaError as error:  # a plugin may raise those of other rooms too
+        raise BackendError(str(error), hint=error.hint) from error
     except Exception as error:  # the plugin load's isolation wall: a plugin may raise anything
         if exhausted(error):
             raise host_memory_error(backend, "give an engine") from error

@@ -14,7 +14,7 @@ from ra_engine.bundle import Bundle, load_bundle
 from ra_engine.cache import EngineCache
 from ra_engine.choose import Candidate, candidates, choose, gpu_count, samples_path
 from ra_engine.contracts import Backend
-from ra_engine.errors import BackendError, GateError
+from ra_engine.errors import BackendError, BundleError, GateError
 from ra_engine.registry import Broken
 from ra_engine.samples import save_samples
 from ra_engine.spec import EngineSpec
@@ -151,6 +151,7 @@ FOREIGN = [
     (RuntimeError("CUDA error 999\nat line 7"), "backend.failed", "RuntimeError: CUDA error 999."),
     (OSError("libfoo.so.1: cannot open"), "backend.failed", "OSError: libfoo.so.1"),
     (AttributeError("no attribute 'run'"), "backend.failed", "AttributeError: no attribute"),
+    (BundleError("The graph is not whole."), "backend.failed", "not whole"),
     (MemoryError(), "backend.memory", "too little memory"),
     (RuntimeError("std::bad_alloc"), "backend.memory", "too little memory"),
 ]
