@@ -7,8 +7,9 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+Gpu = Annotated[str, Field(pattern=r"^cuda:\d+$")]
 AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x20-\x5b\x5d-\x7e]+$")]
 
 SOP_CLASSES = {
@@ -234,16 +235,32 @@ class Engine(Section):
     precision: Literal["fp32", "fp16", "bf16", "int8"] = Field(
         default="fp32", description="Of backends that state none."
     )
-    device: str = Field(
-        default="cuda:0", pattern=r"^cuda:\d+$", description="GPU of the backends that need one."
+    device: Gpu = Field(default="cuda:0", description="GPU of the backends that need one.")
+    devices: tuple[Gpu, ...] = Field(
+        default=(),
+        description="Several GPUs in place of device: scorer k takes the k-th, and round again.",
     )
     device_memory_mib: int | None = Field(
         default=None, ge=256, description="Bound of the engine's GPU memory; unset: what is free."
     )
     allow_cpu: bool = Field(
         default=False,
-        description="A CPU engine may follow where a GPU is present and its engine fails.",
+        description="A CPU engine may follow where a GPU engine is named and cannot be had.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _first_of_devices(cls, values: object) -> object:
+        """``device`` is the first of ``devices`` where these are given."""
+        if not isinstance(values, dict) or not values.get("devices"):
+            return values
+        if "device" in values:
+            raise ValueError("devices: takes the place of device; remove one of the two")
+        return {**values, "device": values["devices"][0]}
+
+    def device_of(self, index: int) -> str:
+        """The GPU of scorer process ``index``, which counts from 0."""
+        return self.devices[index % len(self.devices)] if self.devices else self.device
 
     @field_validator("backends")
     @classmethod
@@ -329,6 +346,11 @@ class Config(Section):
     def database_url(self) -> str:
         """SQLAlchemy URL of the database."""
         return self.store.url or f"sqlite:///{self.store.root / 'ra-daemon.db'}"
+
+    def of_scorer(self, index: int) -> Config:
+        """What scorer process ``index`` is started with: this, with its own GPU as ``device``."""
+        device = {"device": self.engine.device_of(index)}
+        return self.model_copy(update={"engine": self.engine.model_copy(update=device)})
 
     def peer_named(self, name: str) -> Peer | None:
         """The peer of that name, or None."""

@@ -129,7 +129,7 @@ class Node:
         dispatcher = Dispatcher(
             self._config,
             self._queue,
-            ScorerProcess(self._config, index),
+            ScorerProcess(self._config.of_scorer(index), index),
             owner=f"{os.uname().nodename}:{os.getpid()}:{index}",
             route_of=self._route_of,
             record=self._record,

@@ -23,8 +23,13 @@ from ra_engine.gate import gate, measure
 from ra_engine.quantise import QUANTISER, TAILS, Quantiser
 from ra_engine.samples import Samples
 from ra_engine.spec import EngineSpec, Form, Precision
+from ra_engine.wall import wall
 
 Told = Callable[[str, int, int], None]
+_MARGIN = 0.8
+"""Share of the gate's limits that an FP32 tail may use: other images will be worse than those it is
+chosen on, and what only just agrees here fails there (decision 0021)."""
+
 REFERENCE = OnnxRuntimeBackend.name
 """The backend whose FP32 session on the CPU every other engine is compared with."""
 
@@ -174,6 +179,20 @@ def build(
     return BuiltEngine(record=passed(record), fresh=True)
 
 
+def is_built(
+    graph: Path, spec: EngineSpec, backend: Backend, cache: EngineCache, samples: Samples
+) -> bool:
+    """Whether the cache holds what ``build`` would make, be it the record of a failed gate.
+
+    Raises:
+        BackendError: the runtime or the device is missing, or lacks the precision.
+    """
+    with wall(backend.name):
+        key = engine_key(key_inputs(graph, spec, backend, samples))
+    with cache.lock(key):
+        return _whole(cache, key) is not None
+
+
 def open_built(
     graph: Path, spec: EngineSpec, backend: Backend, cache: EngineCache, samples: Samples
 ) -> tuple[Session, EngineRecord]:
@@ -251,7 +270,7 @@ def _quantised(
     reference: Session,
     told: Told | None,
 ) -> tuple[str, ...]:
-    """Write the file with the shortest FP32 tail that agrees on some of the calibration images.
+    """Write the file with the shortest FP32 tail that agrees well on some calibration images.
 
     The images of the gate are not looked at here, so that the gate judges what it never shaped.
     """
@@ -274,7 +293,7 @@ def _quantised(
         if told is not None:
             told("FP32 tail", number, len(TAILS))
         found = runtime.load(ready, EngineSpec(precision="int8")).run(seen)
-        if measure(found, truth, "int8", evidence=samples.evidence).passed:
+        if measure(found, truth, "int8", evidence=samples.evidence, share=_MARGIN).passed:
             break
     return kept
 

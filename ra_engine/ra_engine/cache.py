@@ -26,7 +26,7 @@ from ra_engine.errors import EngineFileError
 from ra_engine.gate import GateReport
 from ra_engine.spec import Form, Precision
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of key and record; another one means: build again."""
 
 _SEAL = ".seal"
@@ -88,13 +88,15 @@ class EngineCache:
         """The record of a key, None when none was built.
 
         Raises:
-            EngineFileError: the record is damaged, or was not made by this node.
+            EngineFileError: the record is damaged or unreadable, or was not made by this node.
         """
         path = self.folder / f"{key}.json"
         try:
             record = EngineRecord.model_validate_json(path.read_bytes())
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise _unreadable(path, error) from error
         except ValidationError as error:
             raise EngineFileError(f"{path.name} is damaged.") from error
         if not hmac.compare_digest(record.seal, self._sealed(record)) or record.key != key:
@@ -120,7 +122,7 @@ class EngineCache:
         """The engine's bytes, after their hash was compared; b"" for one without a file.
 
         Raises:
-            EngineFileError: missing or changed.
+            EngineFileError: missing, unreadable or changed.
         """
         if not record.file:
             return b""
@@ -131,6 +133,8 @@ class EngineCache:
             data = path.read_bytes()
         except FileNotFoundError as error:
             raise EngineFileError(f"{record.file} is missing.") from error
+        except OSError as error:
+            raise _unreadable(path, error) from error
         if hashlib.sha256(data).hexdigest() != record.sha256:
             raise EngineFileError(f"{record.file} is not the file that was built: wrong sha256.")
         return data
@@ -161,6 +165,14 @@ class EngineCache:
                 if not path.exists():
                     write_durably(path, secrets.token_bytes(32))
         return path.read_bytes()
+
+
+def _unreadable(path: Path, error: OSError) -> EngineFileError:
+    return EngineFileError(
+        f"{path.name} cannot be read: {error.strerror or type(error).__name__}.",
+        hint=f"Give this user the files below {path.parent} and build again: "
+        "ra-daemon models build.",
+    )
 
 
 def canonical(value: object) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
@@ -16,8 +16,11 @@ from ra_engine.gate import GateReport
 from ra_engine.registry import Broken
 from ra_engine.samples import load_samples
 from ra_engine.spec import EngineSpec, Precision
+from ra_engine.wall import wall
 
 _DRIVER = Path("/proc/driver/nvidia/gpus")
+_PCI = Path("/sys/bus/pci/devices")
+_NVIDIA, _DISPLAY = 0x10DE, 0x03  # PCI vendor; PCI base class of display controllers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,39 +91,60 @@ def choose(
 
     Args:
         spec: threads, device and cache; its precision is each candidate's.
-        gpus: GPUs of this machine; None: asked of the driver.
+        gpus: GPUs of this machine; None: see ``gpu_count``.
 
     Raises:
-        BackendError: none can be had, or only a CPU where a GPU was asked for, is there, and
-            ``spec.allow_cpu`` is not set.
+        BackendError: none can be had, or only one on the CPU where one on a GPU was asked for and
+            ``spec.allow_cpu`` is not set, whether the GPU is seen or not.
     """
     passed: list[Passed] = []
     present = gpu_count() if gpus is None else gpus
-    gpu_failed = ""
+    gpu_failed = False
     for candidate in wanted:
         backend = backends.get(candidate.backend)
-        if backend is not None and backend.family == "cpu" and gpu_failed and present:
-            _allowed(spec, gpu_failed, present)
+        on_cpu = backend is not None and backend.family == "cpu"
+        if on_cpu and gpu_failed and not spec.allow_cpu:
+            continue  # a GPU engine may stand behind it in the order
         try:
             if backend is None:
                 raise _absent(candidate.backend, backends, broken)
             session, report = _loaded(bundle, backend, _spec(spec, backend, candidate))
         except BackendError as error:
             passed.append(_passed(candidate, error))
-            if backend is None or backend.family == "cuda":
-                gpu_failed = gpu_failed or f"{candidate}: {error}"
+            # What a backend that is not there would have run on, only the machine can tell.
+            gpu_failed |= bool(present) if backend is None else not on_cpu
             continue
+        if on_cpu and present and not spec.allow_cpu:
+            passed.append(_unused(present))
         return Chosen(session=session, candidate=candidate, passed=tuple(passed), gate=report)
-    told = " ".join(f"{p.candidate}: {p.message}" for p in passed)
-    raise BackendError(f"No engine can be had. {told}", hint=passed[-1].hint if passed else None)
+    raise _nothing(passed, present, asked=gpu_failed and not spec.allow_cpu)
 
 
-def gpu_count(driver: Path = _DRIVER) -> int:
-    """NVIDIA GPUs that the kernel driver shows; 0 without a driver."""
+def gpu_count(driver: Path = _DRIVER, pci: Path = _PCI) -> int:
+    """NVIDIA GPUs of this machine: those that the kernel driver shows, or that are on the bus.
+
+    A driver that is not loaded shows none, and the GPU is there all the same.
+    """
+    return max(_entries(driver), sum(1 for _ in _on_bus(pci)))
+
+
+def _entries(folder: Path) -> int:
     try:
-        return sum(1 for _ in driver.iterdir())
+        return sum(1 for _ in folder.iterdir())
     except OSError:
         return 0
+
+
+def _on_bus(pci: Path) -> Iterator[Path]:
+    """PCI functions that are NVIDIA's display controllers: a card has functions for sound too."""
+    for path in pci.glob("*"):
+        try:
+            vendor = int((path / "vendor").read_text(encoding="ascii"), 16)
+            kind = int((path / "class").read_text(encoding="ascii"), 16) >> 16
+        except (OSError, ValueError):
+            continue
+        if (vendor, kind) == (_NVIDIA, _DISPLAY):
+            yield path
 
 
 def samples_path(cache: EngineCache, bundle: Bundle) -> Path:
@@ -131,14 +155,15 @@ def samples_path(cache: EngineCache, bundle: Bundle) -> Path:
 def _loaded(
     bundle: Bundle, backend: Backend, spec: EngineSpec
 ) -> tuple[Session, GateReport | None]:
-    if is_reference(backend, spec):
-        return backend.load(bundle.graph, spec), None
-    if spec.cache is None:
-        raise BackendError("Built engines need a cache folder.")
-    cache = EngineCache(spec.cache)
-    samples = load_samples(samples_path(cache, bundle))
-    session, record = open_built(bundle.graph, spec, backend, cache, samples)
-    return session, record.gate
+    with wall(backend.name):
+        if is_reference(backend, spec):
+            return backend.load(bundle.graph, spec), None
+        if spec.cache is None:
+            raise BackendError("Built engines need a cache folder.")
+        cache = EngineCache(spec.cache)
+        samples = load_samples(samples_path(cache, bundle))
+        session, record = open_built(bundle.graph, spec, backend, cache, samples)
+        return session, record.gate
 
 
 def _spec(spec: EngineSpec, backend: Backend, candidate: Candidate) -> EngineSpec:
@@ -146,12 +171,28 @@ def _spec(spec: EngineSpec, backend: Backend, candidate: Candidate) -> EngineSpe
     return replace(spec, precision=candidate.precision, device=device)
 
 
-def _allowed(spec: EngineSpec, failed: str, present: int) -> None:
-    if not spec.allow_cpu:
-        raise BackendError(
-            f"{present} GPU is here and no GPU engine can be had: {failed}",
-            hint="Mend it, or let the CPU do the work: [engine] allow_cpu = true.",
-        )
+def _nothing(passed: Sequence[Passed], present: int, *, asked: bool) -> BackendError:
+    """The end of the order; ``asked``: a GPU engine failed and no CPU engine may follow."""
+    told = " ".join(f"{p.candidate}: {p.message}" for p in passed)
+    if not asked:
+        hint = passed[-1].hint if passed else None
+        return BackendError(f"No engine can be had. {told}", hint=hint)
+    here = f"{present} NVIDIA GPU is here" if present else "no NVIDIA GPU is seen here"
+    return BackendError(
+        f"A GPU engine is asked for and none can be had; {here}. {told}",
+        hint=f"{passed[0].hint} Or let the CPU do the work: [engine] allow_cpu = true.",
+    )
+
+
+def _unused(present: int) -> Passed:
+    """A CPU engine where a GPU stands idle that nobody has spoken of."""
+    return Passed(
+        candidate="gpu",
+        code="backend.unused",
+        message=f"{present} NVIDIA GPU is here and unused: [engine] backends names a CPU first.",
+        hint="Name a GPU backend first in [engine] backends, or say that the CPU is what you want: "
+        "[engine] allow_cpu = true.",
+    )
 
 
 def _absent(name: str, backends: Mapping[str, Backend], broken: Sequence[Broken]) -> BackendError:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +50,14 @@ class Samples:
     calibration: NDArray[np.float32] | None = None
     calibration_digest: str = ""
     evidence: float = 0.0
+
+
+_DAMAGED = (
+    *(OSError, ValueError, KeyError, EOFError),  # not there in part; not what numpy writes
+    *(zipfile.BadZipFile, zlib.error),  # cut, or another byte somewhere
+    *(NotImplementedError, RuntimeError),  # a bit that asks for a password or another compression
+)
+"""What reading a damaged archive raises: found by cutting one everywhere and flipping every bit."""
 
 
 def digest_of(arrays: NDArray[np.float32]) -> str:
@@ -92,5 +102,5 @@ def load_samples(path: Path) -> Samples:
         raise EngineFileError(
             "No engine was built for this bundle yet.", hint="Run ra-daemon models build."
         ) from error
-    except (OSError, ValueError, KeyError) as error:
+    except _DAMAGED as error:
         raise EngineFileError(f"{path.name} is damaged: {type(error).__name__}.") from error

@@ -23,6 +23,7 @@ from ra_engine.errors import RaError
 from ra_engine.gate import GateReport
 from ra_engine.samples import Samples
 from ra_engine.spec import EngineSpec, Precision
+from ra_engine.wall import wall
 
 _REPEATS = 20
 _BATCHES = (1, 8, 32)
@@ -79,13 +80,14 @@ def self_test(
     """
     row = SelfTestRow(bundle=bundle, backend=backend.name, precision=spec.precision)
     try:
-        started = clock()
-        built = build(graph, spec, backend, cache, samples, reference, force=True).record
-        row = replace(row, build_s=clock() - started, gate=built.gate, key=built.session_key)
-        started = clock()
-        session, _ = open_built(graph, spec, backend, cache, samples)
-        row = replace(row, load_s=clock() - started)
-        return _timed(row, session, samples.gate, clock)
+        with wall(backend.name):
+            started = clock()
+            built = build(graph, spec, backend, cache, samples, reference, force=True).record
+            row = replace(row, build_s=clock() - started, gate=built.gate, key=built.session_key)
+            started = clock()
+            session, _ = open_built(graph, spec, backend, cache, samples)
+            row = replace(row, load_s=clock() - started)
+            return _timed(row, session, samples.gate, clock)
     except RaError as error:
         return replace(row, note=_noted(error))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from ra_engine.samples import Samples
     from ra_engine.selftest import SelfTestRow
 
+    Build = tuple[Config, Candidate]
+
 _COLUMNS = ("bundle", "engine", "precision", "device", "state", "gate", "seconds", "key")
 
 
@@ -37,7 +39,7 @@ _COLUMNS = ("bundle", "engine", "precision", "device", "state", "gate", "seconds
 @click.argument("name", required=False)
 @click.option("--backend", help="Only this one; else all of [engine] backends.")
 @click.option("--precision", type=click.Choice(get_args(Precision)), help="Of --backend.")
-@click.option("--device", help="GPU, e.g. cuda:1; else [engine] device.")
+@click.option("--device", help="GPU, e.g. cuda:1; else [engine] device, or all of devices.")
 @click.option("--force", is_flag=True, help="Build again what is there.")
 @click.option("--self-test", is_flag=True, help="Print a table of what runs here, to send to us.")
 @config_option
@@ -56,7 +58,7 @@ def build_command(
     config = load(config_path, required=config_path is not None)
     if device is not None:
         config = config.model_copy(
-            update={"engine": config.engine.model_copy(update={"device": device})}
+            update={"engine": config.engine.model_copy(update={"device": device, "devices": ()})}
         )
     if precision is not None and backend is None:
         raise click.UsageError("--precision needs --backend.")
@@ -92,9 +94,22 @@ def build_rows(
         chosen = precision or config.engine.precision
         wanted = (Candidate(backend=backend, precision=chosen),)
     cache = EngineCache(config.root / "engines")
-    samples = _samples(config, bundle, cache, wanted, told)
+    builds = tuple(_builds(config, wanted))
+    samples = _samples(config, bundle, cache, builds, told, force=force)
+    for on_device, candidate in builds:
+        yield _row(on_device, bundle, cache, samples, candidate, force=force, told=told)
+
+
+def _builds(config: Config, wanted: Sequence[Candidate]) -> Iterator[Build]:
+    """Each candidate with the configuration of its device: one on a GPU is built for every GPU."""
+    from ra_engine.registry import load_backends
+
+    found, _broken = load_backends([c.backend for c in wanted])
     for candidate in wanted:
-        yield _row(config, bundle, cache, samples, candidate, force=force, told=told)
+        backend = found.get(candidate.backend)
+        on_gpu = backend is not None and backend.family == "cuda"
+        for index in range(max(1, len(config.engine.devices)) if on_gpu else 1):
+            yield config.of_scorer(index), candidate
 
 
 def _row(
@@ -133,6 +148,7 @@ def _built(
     """The engine; None for the reference, which is the bundle's own file."""
     from ra_daemon import engines
     from ra_engine.build import build, is_reference
+    from ra_engine.wall import wall
 
     backend = engines.backend_named(candidate.backend)
     spec = replace(engines.spec_of(config), precision=candidate.precision)
@@ -140,13 +156,15 @@ def _built(
         return None
     told(f"building {candidate}", 0, 1)
     reference = engines.reference(bundle.graph, threads=spec.threads)
-    return build(bundle.graph, spec, backend, cache, samples, reference, told=told, force=force)
+    with wall(candidate.backend):
+        return build(bundle.graph, spec, backend, cache, samples, reference, told=told, force=force)
 
 
 def _samples(
-    config: Config, bundle: Bundle, cache: EngineCache, wanted: tuple[Candidate, ...], told: Told
-) -> Samples:
-    """The gate's images, and the calibration's where INT8 is wanted and they are not known yet."""
+    config: Config, bundle: Bundle, cache: EngineCache, builds: Sequence[Build], told: Told,
+    *, force: bool,
+) -> Samples:  # fmt: skip
+    """The gate's images, and the calibration's where an INT8 engine is to be made of them."""
     from ra_daemon import engines, plugins
     from ra_daemon.commands.samples import draw_samples
     from ra_engine.bundle import load_bundle
@@ -156,20 +174,44 @@ def _samples(
     from ra_engine.samples import load_samples, save_samples
 
     path = samples_path(cache, bundle)
-    calibrate = any(c.precision == "int8" for c in wanted)
     with cache.lock(path.stem):
+        held = None
         try:
             held = load_samples(path)
-            if not calibrate:
-                return held
         except EngineFileError:
             path.unlink(missing_ok=True)
+        calibrate = any(_calibrated(bundle, cache, b, held, force=force) for b in builds)
+        if held is not None and not calibrate:
+            return held
         finder = load_bundle(plugins.bundle_path(config.scoring.locator, config.root))
         threads = engines.spec_of(config).threads
         locator = Locator(engines.reference(finder.graph, threads=threads), finder)
         drawn = draw_samples(bundle, locator, calibrate=calibrate, told=told)
         save_samples(path, drawn)
     return drawn
+
+
+def _calibrated(
+    bundle: Bundle, cache: EngineCache, made: Build, held: Samples | None, *, force: bool
+) -> bool:
+    """Whether this build will ask for calibration images: INT8 that the cache does not hold."""
+    from ra_daemon import engines
+    from ra_engine.build import is_built
+    from ra_engine.wall import wall
+
+    config, candidate = made
+    if candidate.precision != "int8":
+        return False
+    spec = replace(engines.spec_of(config), precision=candidate.precision)
+    try:
+        backend = engines.backend_named(candidate.backend)
+        with wall(candidate.backend):
+            backend.facts(spec)
+        if force or held is None or not held.calibration_digest:
+            return True
+        return not is_built(bundle.graph, spec, backend, cache, held)
+    except RaError:
+        return False  # it cannot be built here at all; its row says why
 
 
 def _self_test(
@@ -184,7 +226,8 @@ def _self_test(
     bundle = load_bundle(plugins.bundle_path(name or config.scoring.bundle, config.root))
     cache = EngineCache(config.root / "engines")
     here = selftest.machine(config, bundle, backend, precision)
-    samples = _samples(config, bundle, cache, here.candidates, told)
+    builds = [(config, candidate) for candidate in here.candidates]
+    samples = _samples(config, bundle, cache, builds, told, force=True)
     return selftest.report(config, bundle, cache, samples, here, told)
 
 

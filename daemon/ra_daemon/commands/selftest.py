@@ -46,6 +46,7 @@ def machine(
     from ra_engine.build import REFERENCE
     from ra_engine.choose import Candidate
     from ra_engine.selftest import refusal
+    from ra_engine.wall import wall
 
     found = {backend: engines.backend_named(backend)} if backend else registry.load_backends()[0]
     candidates, refused, facts = [], [], {}
@@ -56,7 +57,8 @@ def machine(
         standing = getattr(made, "standing", "")
         facts[name] = {"standing": standing} if standing else {}
         try:
-            facts[name] |= made.facts(_spec(engines.spec_of(config), made))
+            with wall(name):
+                facts[name] |= made.facts(_spec(engines.spec_of(config), made))
         except RaError as error:
             facts[name] |= {"cannot be used:": str(error).rstrip(".")}
             refused += [refusal(bundle.name, name, p, error) for p in asked[:1]]

@@ -24,13 +24,21 @@ from ra_engine.errors import BackendError, EngineFileError
 from ra_engine.recipe import RECIPE
 from ra_engine.spec import EngineSpec, Form, Precision
 
+STANDING = "never run on a GPU by us"
+"""What doctor and the self-test say of it: our tests run it on a CPU."""
+
 
 class AotiBackend:
-    """Compiles graphs into ``.pt2`` packages and runs them."""
+    """Compiles graphs into ``.pt2`` packages and runs them.
+
+    Attributes:
+        standing: whether anybody here has seen it run where it is meant to.
+    """
 
     name = "aoti"
     family = "cuda"
     suffix = ".pt2"
+    standing = STANDING
     forms: Mapping[Precision, Form] = {"fp32": "master", "fp16": "cast", "bf16": "cast"}
 
     def load(self, graph: Path, spec: EngineSpec) -> TorchSession:
@@ -91,7 +99,12 @@ class AotiBackend:
             stream.write(engine)
             stream.flush()
             try:
-                call = inductor.aoti_load_package(stream.name)
+                # Left alone, the loader takes the first GPU, whatever tensors it is given.
+                call = (
+                    inductor.aoti_load_package(stream.name)
+                    if spec.ordinal is None
+                    else inductor.aoti_load_package(stream.name, device_index=spec.ordinal)
+                )
             except Exception as error:  # the loader raises what its C++ side raises
                 raise EngineFileError(
                     f"The AOTInductor package does not load: {_first_line(error)}"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ra_engine.cpu import cpu_features
 from ra_engine.errors import BackendError, RuntimeMissingError
+from ra_engine.memory import exhausted, host_memory_error
 from ra_engine.spec import EngineSpec, Form, Precision
 
 _INPUT_RANK = 4
@@ -28,6 +29,7 @@ class OnnxRuntimeBackend:
         """Load a graph with ``spec.threads`` compute threads.
 
         Raises:
+            DeviceMemoryError: the operating system gives too little memory.
             BackendError: the library is missing or refuses the graph.
         """
         ort = _library()
@@ -39,11 +41,14 @@ class OnnxRuntimeBackend:
         options.add_session_config_entry("session.force_spinning_stop", "1")
         options.log_severity_level = 3
         try:
-            session = ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+            # Its second try with other providers prints to standard output, and is not what is
+            # asked for.
+            session = ort.InferenceSession(
+                str(graph), options, providers=["CPUExecutionProvider"], enable_fallback=0
+            )
         except Exception as error:  # the runtime's exceptions have no common base
-            raise BackendError(
-                f"onnxruntime refuses {graph.name}: {type(error).__name__}",
-                hint="Run ra-daemon models verify; a newer opset needs a newer onnxruntime.",
+            raise refused(
+                "onnxruntime", graph, error, otherwise="a newer opset needs a newer onnxruntime"
             ) from error
         key = f"onnxruntime-{ort.__version__}-cpu"
         return OnnxSession(session, key, precision=spec.precision)
@@ -55,6 +60,16 @@ class OnnxRuntimeBackend:
             RuntimeMissingError: the library is not installed.
         """
         return {"version": _library().__version__, "cpu": cpu_features()}
+
+
+def refused(name: str, graph: Path, error: Exception, *, otherwise: str) -> BackendError:
+    """What a refusal to load a graph means; ``otherwise``: a remedy beside a damaged file."""
+    if exhausted(error):
+        return host_memory_error(name, f"load {graph.name}")
+    return BackendError(
+        f"{name} refuses {graph.name}: {type(error).__name__}",
+        hint=f"Run ra-daemon models verify; {otherwise}.",
+    )
 
 
 def _library() -> Any:
@@ -85,6 +100,7 @@ class OnnxSession:
         last bits of a result with the company it was computed in.
 
         Raises:
+            DeviceMemoryError: the operating system gives too little memory.
             BackendError: the array does not fit the graph, or the runtime failed.
         """
         if array.ndim != _INPUT_RANK or len(array) == 0:
@@ -102,5 +118,10 @@ class OnnxSession:
         except MemoryError:
             raise
         except Exception as error:  # the runtime's exceptions have no common base
-            raise BackendError(f"onnxruntime failed on a graph: {type(error).__name__}") from error
+            raise self._failed(error) from error
         return found
+
+    def _failed(self, error: Exception) -> BackendError:
+        if exhausted(error):
+            return host_memory_error("onnxruntime", "run a graph")
+        return BackendError(f"onnxruntime failed on a graph: {type(error).__name__}")

@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU, as a provider of ONNX Runtime: BF16 and INT8 matrix units.
+"""OpenVINO on Intel's CPUs, as a provider of ONNX Runtime: BF16 and INT8 matrix units.
 
 The provider plugin was as fast as the native API where we measured both (decision 0020), needs no
 second API, and brings no telemetry package. Partition fallback to ONNX Runtime's own kernels is
@@ -7,6 +7,7 @@ off: what a result row names is what ran.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import threading
@@ -15,7 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from ra_engine.backends.onnxruntime import OnnxSession
+from ra_engine.backends.onnxruntime import OnnxSession, refused
 from ra_engine.cpu import cpu_features, has_bf16
 from ra_engine.errors import BackendError, RuntimeMissingError
 from ra_engine.spec import EngineSpec, Form, Precision
@@ -39,6 +40,7 @@ class OpenVinoBackend:
 
         Raises:
             RuntimeMissingError: the provider is not installed.
+            DeviceMemoryError: the operating system gives too little memory.
             BackendError: it refuses the graph, or the processor has no BF16.
         """
         if spec.precision == "bf16" and not has_bf16():
@@ -61,13 +63,12 @@ class OpenVinoBackend:
             options.add_provider_for_devices(
                 [_device(ort, provider)], {"load_config": json.dumps({"CPU": wanted})}
             )
-            session = ort.InferenceSession(str(graph), options)
+            session = ort.InferenceSession(str(graph), options, enable_fallback=0)
         except BackendError:
             raise
         except Exception as error:  # the runtime's exceptions have no common base
-            raise BackendError(
-                f"openvino refuses {graph.name}: {type(error).__name__}",
-                hint="Run ra-daemon models verify; else use the backend onnxruntime.",
+            raise refused(
+                "openvino", graph, error, otherwise="else use the backend onnxruntime"
             ) from error
         key = f"openvino-{_version(provider)}-cpu-{spec.precision}"
         return OnnxSession(session, key, precision=spec.precision)
@@ -77,8 +78,10 @@ class OpenVinoBackend:
 
         Raises:
             RuntimeMissingError: the provider is not installed.
+            BackendError: it offers no device for this processor.
         """
         ort, provider = _libraries()
+        _device(ort, provider)
         return {
             "version": _version(provider),
             "onnxruntime": ort.__version__,
@@ -108,14 +111,27 @@ def _device(ort: Any, provider: Any) -> Any:
     with _registering:
         found = _cpus(ort)
         if not found:
-            ort.register_execution_provider_library(_PROVIDER, provider.get_library_path())
+            _register(ort, provider)
             found = _cpus(ort)
     if not found:
         raise BackendError(
             "OpenVINO offers no CPU here.",
-            hint="It needs an x86-64 processor with AVX2, or 64-bit ARM.",
+            hint="The provider takes Intel's processors only, with AVX2 or newer: on another one "
+            "use onnxruntime:int8 after ra-daemon models build.",
         )
     return found[0]
+
+
+@functools.cache
+def _register(ort: Any, provider: Any) -> None:
+    """Once a process: a second time is an error, also where the first one brought no device."""
+    try:
+        ort.register_execution_provider_library(_PROVIDER, provider.get_library_path())
+    except Exception as error:  # the runtime's exceptions have no common base
+        raise RuntimeMissingError(
+            f"OpenVINO's library does not load: {type(error).__name__}",
+            hint="Install it anew, of one age with onnxruntime: pip install 'ra-daemon[openvino]'",
+        ) from error
 
 
 def _cpus(ort: Any) -> list[Any]:

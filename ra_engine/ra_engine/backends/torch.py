@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ra_engine.errors import BackendError, DeviceMemoryError, DriverError, RuntimeMissingError
+from ra_engine.memory import exhausted, host_memory_error
 from ra_engine.spec import EngineSpec, Form, Precision
 
 
@@ -167,4 +168,6 @@ def failed(torch: Any, error: Exception) -> BackendError:
     """torch's errors share one class with everything else; only memory is told apart."""
     if isinstance(error, torch.cuda.OutOfMemoryError):
         return DeviceMemoryError("torch ran out of GPU memory.")
+    if exhausted(error):
+        return host_memory_error("torch", "run a graph")
     return BackendError(f"torch failed on a graph: {type(error).__name__}")

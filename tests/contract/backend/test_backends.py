@@ -1,6 +1,7 @@
 """What every backend promises, on every backend that this machine can run.
 
-TensorRT and TensorRT-RTX run against a recording double: that proves our side of their API only.
+TensorRT, TensorRT-RTX and ONNX Runtime on CUDA run against recording doubles: that proves our side
+of their API only.
 """
 
 from __future__ import annotations
@@ -16,14 +17,16 @@ from numpy.typing import NDArray
 
 from ra_engine.backends.aoti import AotiBackend
 from ra_engine.backends.onnxruntime import OnnxRuntimeBackend
-from ra_engine.backends.openvino import OpenVinoBackend
+from ra_engine.backends.onnxruntime_cuda import OnnxRuntimeCudaBackend
 from ra_engine.backends.torch import TorchBackend
 from ra_engine.backends.trt.backend import TrtBackend
 from ra_engine.backends.trt.flavour import TENSORRT, TENSORRT_RTX
 from ra_engine.contracts import Backend, Session
 from ra_engine.errors import BackendError
 from ra_engine.spec import EngineSpec
+from tests.support import ort_cuda
 from tests.support.bundles import GRAPHS
+from tests.support.openvino import openvino
 from tests.support.trt import FakeTrt
 
 GRAPH = GRAPHS / "score.onnx"
@@ -41,7 +44,8 @@ def tensorrt_rtx() -> Backend:
 
 BACKENDS: dict[str, tuple[Callable[[], Backend], tuple[str, ...]]] = {
     "onnxruntime": (OnnxRuntimeBackend, ("onnxruntime",)),
-    "openvino": (OpenVinoBackend, ("onnxruntime_ep_openvino",)),
+    "onnxruntime-cuda": (ort_cuda.backend, ()),
+    "openvino": (openvino, ()),
     "torch": (TorchBackend, ("torch", "onnx")),
     "aoti": (AotiBackend, ("torch", "onnx")),
     "tensorrt": (tensorrt, ()),
@@ -53,12 +57,13 @@ def make(name: str) -> Backend:
     build, needed = BACKENDS[name]
     for module in needed:
         if importlib.util.find_spec(module) is None:
-            pytest.skip(f"{module} is not installed: pip install 'ra-daemon[train,openvino]'")
+            pytest.skip(f"{module} is not installed: pip install 'ra-daemon[train]'")
     return build()
 
 
 def spec(backend: Backend) -> EngineSpec:
-    return EngineSpec(device="cuda:0" if isinstance(backend, TrtBackend) else "cpu")
+    on_gpu = isinstance(backend, TrtBackend | OnnxRuntimeCudaBackend)
+    return EngineSpec(device="cuda:0" if on_gpu else "cpu")
 
 
 @pytest.fixture(scope="module", params=sorted(BACKENDS))

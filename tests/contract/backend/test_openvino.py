@@ -9,13 +9,14 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from ra_engine.backends import openvino
+from ra_engine.backends import openvino as module
 from ra_engine.backends.onnxruntime import OnnxRuntimeBackend
 from ra_engine.backends.openvino import OpenVinoBackend
 from ra_engine.cpu import has_bf16
 from ra_engine.errors import BackendError, RuntimeMissingError
 from ra_engine.spec import EngineSpec, Precision
 from tests.support.bundles import GRAPHS
+from tests.support.openvino import openvino
 from tests.support.paths import REPOSITORY
 
 DEMO = REPOSITORY / "plugins" / "ra_plugins" / "bundles" / "demo" / "graph.onnx"
@@ -24,8 +25,7 @@ IMAGES = np.random.default_rng(0).standard_normal((2, 1, 384, 288)).astype(np.fl
 
 @pytest.fixture
 def backend() -> OpenVinoBackend:
-    pytest.importorskip("onnxruntime_ep_openvino", reason="install ra-daemon[openvino]")
-    return OpenVinoBackend()
+    return openvino()
 
 
 def loaded(backend: OpenVinoBackend, precision: Precision) -> dict[str, np.ndarray]:
@@ -51,7 +51,7 @@ def test_bf16_is_bf16(backend: OpenVinoBackend) -> None:
 
 
 def test_without_bf16_units_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openvino, "has_bf16", lambda: False)
+    monkeypatch.setattr(module, "has_bf16", lambda: False)
     with pytest.raises(BackendError, match="no BF16 units") as caught:
         OpenVinoBackend().load(DEMO, EngineSpec(precision="bf16"))
     assert "onnxruntime:int8" in caught.value.hint
@@ -74,3 +74,43 @@ def test_a_missing_provider_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(RuntimeMissingError, match="cannot be imported") as caught:
         OpenVinoBackend().facts(EngineSpec())
     assert "ra-daemon[openvino]" in caught.value.hint
+
+
+class Nothing:
+    """A runtime on a processor that the provider does not take: it registers and offers nothing."""
+
+    def __init__(self) -> None:
+        self.registered: list[str] = []
+
+    def get_ep_devices(self) -> list[object]:
+        return []
+
+    def get_library_path(self) -> str:
+        return "plugin.so"
+
+    def register_execution_provider_library(self, name: str, path: str) -> None:
+        if name in self.registered:
+            raise RuntimeError(f"{name} has already been registered")
+        if path != "plugin.so":
+            raise RuntimeError("no such library")
+        self.registered.append(name)
+
+
+def test_a_processor_that_the_provider_does_not_take_is_told_every_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    runtime = Nothing()
+    monkeypatch.setattr(module, "_libraries", lambda: (runtime, runtime))
+    for _ in range(2):
+        with pytest.raises(BackendError, match="offers no CPU") as caught:
+            OpenVinoBackend().facts(EngineSpec())
+        assert "Intel" in caught.value.hint
+        assert "onnxruntime:int8" in caught.value.hint
+
+
+def test_a_library_that_does_not_load_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime = Nothing()
+    monkeypatch.setattr(runtime, "get_library_path", lambda: "none.so")
+    monkeypatch.setattr(module, "_libraries", lambda: (runtime, runtime))
+    with pytest.raises(RuntimeMissingError, match="does not load"):
+        OpenVinoBackend().facts(EngineSpec())

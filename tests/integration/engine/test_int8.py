@@ -17,11 +17,13 @@ from ra_engine.build import build, open_built
 from ra_engine.bundle import Bundle, load_bundle
 from ra_engine.cache import EngineCache
 from ra_engine.contracts import Backend
+from ra_engine.cpu import has_bf16
 from ra_engine.gate import Arrays, measure
 from ra_engine.locate import Locator
 from ra_engine.quantise import Quantiser
 from ra_engine.samples import CALIBRATION, GATE, Draw, Samples
 from ra_engine.spec import EngineSpec
+from tests.support.openvino import openvino
 
 pytest.importorskip("onnx", reason="install ra-daemon[build]")
 FEW = 40
@@ -59,19 +61,29 @@ def gated(bundle: Bundle, made: Samples, backend: Backend, folder: Path, precisi
     assert np.abs(found["score"] - reference.run(made.gate[:2])["score"]).max() <= record.gate.worst
 
 
+@pytest.fixture(scope="module")
+def few(demo: Bundle) -> Samples:
+    return few_samples(demo)
+
+
 @pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
 def test_the_shipped_bundle_passes_its_gate(
-    demo: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    demo: Bundle, few: Samples, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    found = openvino() if name == "openvino" else OnnxRuntimeBackend()
     monkeypatch.setattr(building, "Quantiser", functools.partial(Quantiser, least=FEW))
-    made = few_samples(demo)
-    gated(demo, made, OnnxRuntimeBackend(), tmp_path / "engines", "int8")
-    try:
-        found = engines.backend_named("openvino")
-        found.facts(EngineSpec())
-    except building.BackendError:
-        return  # tests/contract/backend/test_openvino.py names the extra
-    gated(demo, made, found, tmp_path / "engines", "int8")
+    gated(demo, few, found, tmp_path / "engines", "int8")
+
+
+@pytest.mark.timeout(300)
+def test_bf16_of_the_shipped_bundle_passes_its_gate(
+    demo: Bundle, few: Samples, tmp_path: Path
+) -> None:
+    found = openvino()
+    if not has_bf16():
+        pytest.skip("this processor has no BF16 units")
+    gated(demo, few, found, tmp_path / "engines", "bf16")
 
 
 @pytest.mark.nightly

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +14,22 @@ from click.testing import CliRunner, Result
 
 from ra_daemon import engines, scorers, settings
 from ra_daemon.cli import main
+from ra_daemon.commands import build as building
 from ra_daemon.commands import checks, samples
 from ra_daemon.engines import EngineState
 from ra_daemon.scorers import ScorerState
 from ra_daemon.store.engine import open_engine
 from ra_daemon.web.metrics import render
-from ra_engine import build
+from ra_engine import build, registry
+from ra_engine.backends.onnxruntime import OnnxRuntimeBackend
 from ra_engine.choose import Passed
+from ra_engine.errors import EngineFileError
 from ra_engine.quantise import Quantiser
-from ra_engine.samples import Draw
+from ra_engine.samples import Draw, Samples, load_samples
+from ra_engine.spec import EngineSpec
+from tests.support.bundles import score_bundle
+from tests.support.engines import FakeCompiler
+from tests.support.engines import samples as few_of_the_small_graph
 
 
 def run(*arguments: str) -> Result:
@@ -47,7 +56,21 @@ def built(node: Path, *options: str) -> tuple[int, list[dict[str, Any]]]:
     return done.exit_code, json.loads(done.stdout)
 
 
-def test_int8_is_built_gated_kept_and_then_used(node: Path, few: None) -> None:
+@pytest.fixture
+def draws(few: None, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """One entry a draw of images: whether it held those to calibrate on."""
+    asked: list[bool] = []
+    real = samples.draw_samples
+
+    def drawn(*arguments: Any, calibrate: bool, **options: Any) -> Samples:
+        asked.append(calibrate)
+        return real(*arguments, calibrate=calibrate, **options)
+
+    monkeypatch.setattr(samples, "draw_samples", drawn)
+    return asked
+
+
+def test_int8_is_built_gated_kept_and_then_used(node: Path, draws: list[bool]) -> None:
     pytest.importorskip("onnx", reason="install ra-daemon[build]")
     ordered(node, "onnxruntime:int8")
     code, (row, reference) = built(node)
@@ -60,6 +83,91 @@ def test_int8_is_built_gated_kept_and_then_used(node: Path, few: None) -> None:
     assert row["engine"] in found.found
     assert "mean" in found.found, "the gate's figures"
     assert built(node)[1][0]["state"] == "cached"
+    assert draws == [True], "nothing is generated where all is in the cache"
+    (config.root / "engines" / f"{row['key']}.onnx").write_bytes(b"harmed")
+    assert built(node)[1][0]["state"] == "built"
+    assert draws == [True, True]
+
+
+def test_int8_of_a_backend_that_is_not_there_draws_nothing(node: Path, draws: list[bool]) -> None:
+    ordered(node, "onnxruntime")
+    assert built(node)[0] == 0
+    assert draws == [False]
+    code, _rows = built(node, "--backend", "nothing", "--precision", "int8")
+    assert (code, draws) == (1, [False])
+
+
+def _cut(content: bytes) -> bytes:
+    return content[:-100]
+
+
+def _flipped(content: bytes) -> bytes:
+    place = len(content) // 2
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+def _junk(content: bytes) -> bytes:
+    return b"junk" * (len(content) // 4)
+
+
+@pytest.mark.parametrize("harm", [_cut, _flipped, _junk])
+def test_images_that_were_harmed_are_made_again(
+    node: Path, draws: list[bool], harm: Callable[[bytes], bytes]
+) -> None:
+    assert built(node)[0] == 0
+    (path,) = (settings.load(node, environ={}).root / "engines").glob("samples-*.npz")
+    whole = load_samples(path)
+    path.write_bytes(harm(path.read_bytes()))
+    with pytest.raises(EngineFileError, match="damaged"):
+        load_samples(path)
+    assert built(node)[0] == 0
+    assert draws == [False, False]
+    assert (load_samples(path).gate == whole.gate).all()
+
+
+@dataclass
+class Odd(FakeCompiler):
+    """A plugin that raises what is none of our errors."""
+
+    def build(self, graph: Path, spec: EngineSpec) -> bytes:
+        raise AttributeError("no attribute 'Builder'")
+
+
+@pytest.fixture
+def small(node: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A node with the bundle ``small`` and backends of the tests."""
+    score_bundle(settings.load(node, environ={}).root / "models" / "small")
+    known = {
+        "onnxruntime": OnnxRuntimeBackend(), "fake": FakeCompiler(), "odd": Odd(name="odd"),
+    }  # fmt: skip
+
+    def load(names: Sequence[str] = ()) -> tuple[dict[str, Any], list[Any]]:
+        return {k: v for k, v in known.items() if not names or k in names}, []
+
+    monkeypatch.setattr(registry, "load_backends", load)
+    monkeypatch.setattr(building, "_samples", lambda *_, **__: few_of_the_small_graph())
+    return node
+
+
+def test_a_gpu_engine_is_built_for_every_gpu(small: Path) -> None:
+    with small.open("a") as stream:
+        stream.write('[engine]\nbackends = ["fake:fp16"]\ndevices = ["cuda:1", "cuda:3"]\n')
+    code, rows = built(small, "small")
+    assert code == 0
+    assert [(r["state"], r["device"]) for r in rows] == [
+        ("built", "cuda:1"), ("built", "cuda:3"), ("reference", "cpu"),
+    ]  # fmt: skip
+    code, rows = built(small, "small", "--device", "cuda:3")
+    assert [(r["state"], r["device"]) for r in rows] == [("cached", "cuda:3"), ("reference", "cpu")]
+
+
+def test_what_a_plugin_raises_is_its_row_and_the_others_are_built(small: Path) -> None:
+    ordered(small, "odd:fp16", "fake:fp16")
+    code, (odd, fake, reference) = built(small, "small")
+    assert code == 1
+    assert "AttributeError: no attribute 'Builder'" in odd["state"]
+    assert "models build --backend odd" in odd["hint"]
+    assert (fake["state"], reference["state"]) == ("built", "reference")
 
 
 def test_doctor_names_what_is_passed_over_and_the_command(node: Path) -> None:

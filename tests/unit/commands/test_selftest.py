@@ -42,7 +42,7 @@ def small(config: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
     def load(names: Sequence[str] = ()) -> tuple[dict[str, Any], list[Any]]:
         return {k: v for k, v in known.items() if not names or k in names}, []
 
-    def few(*_: object) -> Samples:
+    def few(*_: object, **__: object) -> Samples:
         rows = np.random.default_rng(0).random((2, 1, 128, 96), np.float32)
         return Samples(gate=rows)
 

@@ -135,6 +135,26 @@ def test_the_environment_overrides_by_the_keys_own_type(tmp_path: Path) -> None:
     assert config.schedule.retain_pixels_days == 30
 
 
+def test_scorers_take_the_gpus_in_turn(tmp_path: Path) -> None:
+    one = settings.load(write(tmp_path, '[engine]\ndevice = "cuda:2"\n'), environ={})
+    assert [one.engine.device_of(k) for k in range(3)] == ["cuda:2"] * 3
+    text = '[engine]\ndevices = ["cuda:1", "cuda:3"]\n'
+    several = settings.load(write(tmp_path, text), environ={})
+    assert several.engine.device == "cuda:1"
+    assert [several.engine.device_of(k) for k in range(3)] == ["cuda:1", "cuda:3", "cuda:1"]
+    assert [several.of_scorer(k).engine.device for k in range(2)] == ["cuda:1", "cuda:3"]
+    assert several.of_scorer(1).node == several.node
+    environ = {"RA_DAEMON_ENGINE__DEVICES": '["cuda:4"]'}
+    assert settings.load(write(tmp_path, ""), environ=environ).engine.device == "cuda:4"
+
+
+def test_one_gpu_and_several_exclude_each_other(tmp_path: Path) -> None:
+    text = '[engine]\ndevice = "cuda:0"\ndevices = ["cuda:0", "cuda:1"]\n'
+    assert "devices: takes the place of device" in faults(tmp_path, text)
+    assert "engine.devices" in faults(tmp_path, '[engine]\ndevices = ["gpu1"]\n')
+    assert "engine.devices" in faults(tmp_path, '[engine]\ndevices = "cuda:0"\n')
+
+
 @pytest.mark.parametrize("name", ["RA_DAEMON_NODE__PROT", "RA_DAEMON_PORT", "RA_DAEMON_PEER__NAME"])
 def test_an_unknown_variable_is_an_error(tmp_path: Path, name: str) -> None:
     assert f"{name}: unknown variable" in faults(tmp_path, "", **{name: "1"})

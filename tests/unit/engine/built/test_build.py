@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from ra_engine.backends.onnxruntime import OnnxRuntimeBackend
-from ra_engine.build import build, engine_key, key_inputs, open_built
+from ra_engine.build import build, engine_key, is_built, key_inputs, open_built
 from ra_engine.cache import EngineCache
-from ra_engine.errors import BackendError, EngineFileError, GateError
-from ra_engine.samples import Samples, digest_of, load_samples, save_samples
+from ra_engine.errors import BackendError, DriverError, GateError
+from ra_engine.samples import Samples
 from ra_engine.spec import EngineSpec
 from tests.support.engines import GRAPH, FakeCompiler, images, samples
 
@@ -89,16 +89,11 @@ def test_int8_without_calibration_images_names_the_remedy(cache: EngineCache) ->
     assert "models build" in caught.value.hint
 
 
-def test_samples_come_back_without_the_calibration_but_with_its_digest(tmp_path: Path) -> None:
-    arrays = images(3, seed=1)
-    made = Samples(
-        gate=images(2), calibration=arrays, calibration_digest=digest_of(arrays), evidence=0.5
-    )
-    save_samples(tmp_path / "s.npz", made)
-    held = load_samples(tmp_path / "s.npz")
-    assert (held.gate == made.gate).all()
-    assert held.calibration is None
-    assert (held.calibration_digest, held.evidence) == (made.calibration_digest, 0.5)
-    (tmp_path / "s.npz").write_bytes(b"PK")
-    with pytest.raises(EngineFileError, match="damaged"):
-        load_samples(tmp_path / "s.npz")
+def test_what_was_built_is_known_without_building(cache: EngineCache) -> None:
+    backend = FakeCompiler(shift=0.2)
+    assert not is_built(GRAPH, SPEC, backend, cache, samples())
+    with pytest.raises(GateError):
+        build(GRAPH, SPEC, backend, cache, samples(), REFERENCE)
+    assert is_built(GRAPH, SPEC, backend, cache, samples()), "a failed gate is remembered"
+    with pytest.raises(DriverError):
+        is_built(GRAPH, SPEC, FakeCompiler(driver=False), cache, samples())
