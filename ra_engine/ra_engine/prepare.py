@@ -95,27 +95,52 @@ def prepare_hand(
 
 
 def prepare_image(
-    radiograph: Radiograph, spec: Preprocessing
+    radiograph: Radiograph,
+    spec: Preprocessing,
+    *,
+    turn: int = 0,
+    tone: tuple[float, float] | None = None,
 ) -> tuple[NDArray[np.float32], Affine]:
-    """(1, rows, columns) float32 of the whole image, padded, and unit -> image pixel affine."""
-    scale, c, f = _padding(radiograph, spec)
-    tensor = _prepare(radiograph, _centred((scale, 0.0, c, 0.0, scale, f)), spec, None)
-    return tensor, whole_image(radiograph, spec)
+    """(1, rows, columns) float32 of the whole image, padded, and unit -> image pixel affine.
+
+    Args:
+        turn: quarter turns counter-clockwise that the image is given first, 0 to 3; the affine
+            leads back to the image as it is stored.
+        tone: saves a second histogram.
+    """
+    to_image = _letterbox(radiograph, spec, turn)
+    tensor = _prepare(radiograph, _centred(to_image), spec, tone)
+    return tensor, _unit(to_image, spec)
 
 
-def whole_image(radiograph: Radiograph, spec: Preprocessing) -> Affine:
+def whole_image(radiograph: Radiograph, spec: Preprocessing, *, turn: int = 0) -> Affine:
     """Unit square of the padded image -> pixels of the image, as ``prepare_image`` lays it."""
-    scale, c, f = _padding(radiograph, spec)
-    return scale * spec.columns, 0.0, c, 0.0, scale * spec.rows, f
+    return _unit(_letterbox(radiograph, spec, turn), spec)
 
 
-def _padding(radiograph: Radiograph, spec: Preprocessing) -> tuple[float, float, float]:
-    """Image pixels a target pixel, and where the target begins in the image (x, y)."""
-    rows, columns = radiograph.pixels.shape
-    scale = max(rows / spec.rows, columns / spec.columns)
-    c = (columns - spec.columns * scale) / 2 - 0.5
-    f = (rows - spec.rows * scale) / 2 - 0.5
-    return scale, c, f
+def _unit(to_image: Affine, spec: Preprocessing) -> Affine:
+    a, b, c, d, e, f = to_image
+    return a * spec.columns, b * spec.rows, c, d * spec.columns, e * spec.rows, f
+
+
+def _letterbox(radiograph: Radiograph, spec: Preprocessing, turn: int) -> Affine:
+    """Edges of target pixels -> pixels of the image, turned by quarters.
+
+    The target is laid around what the mask leaves, so that a frame costs no resolution.
+    """
+    x, y, columns, rows = radiograph.field
+    wide, high = (spec.columns, spec.rows) if turn % 2 == 0 else (spec.rows, spec.columns)
+    scale = max(rows / high, columns / wide)
+    left = x + (columns - wide * scale) / 2 - 0.5
+    top = y + (rows - high * scale) / 2 - 0.5
+    right, bottom = left + wide * scale, top + high * scale
+    laid: tuple[Affine, ...] = (
+        (scale, 0.0, left, 0.0, scale, top),
+        (0.0, -scale, right, scale, 0.0, top),
+        (-scale, 0.0, right, 0.0, -scale, bottom),
+        (0.0, scale, left, -scale, 0.0, bottom),
+    )
+    return laid[turn]
 
 
 def _centred(edge: Affine) -> Affine:

@@ -31,7 +31,8 @@ class Radiograph:
         pixels: (rows, columns) uint16, read-only; grey values after the modality LUT and a
             non-linear VOI LUT, shifted to start at 0; not windowed, not inverted.
         inverted: True when bone is dark in ``pixels`` (MONOCHROME1 or an INVERSE presentation LUT).
-        mask: (rows, columns) bool, True where there is no image (padding, shutter), or None.
+        mask: (rows, columns) bool, True where there is no image (padding, shutter, collimator, an
+            unexposed frame), or None.
         spacing_mm: (row, column) pixel spacing in mm, or None when unknown.
         spacing_source: the attribute that gave the spacing, or "".
         window: (centre, width) in grey values of ``pixels``, or None.
@@ -48,6 +49,19 @@ class Radiograph:
     side: Side = Side.UNKNOWN
     side_source: str = ""
 
+    @property
+    def field(self) -> tuple[int, int, int, int]:
+        """The upright box of what the mask leaves: x, y, columns, rows.
+
+        The whole image where there is no mask, or where it leaves nothing.
+        """
+        rows, columns = self.pixels.shape
+        if self.mask is None or bool(self.mask.all()):
+            return 0, 0, columns, rows
+        xs = np.flatnonzero(~self.mask.all(0))
+        ys = np.flatnonzero(~self.mask.all(1))
+        return int(xs[0]), int(ys[0]), int(xs[-1] - xs[0]) + 1, int(ys[-1] - ys[0]) + 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandView:
@@ -56,7 +70,8 @@ class HandView:
     The view's frame is canonical: the third metacarpal vertical, fingers up, thumb to the right.
 
     Attributes:
-        index: 0 for the only hand or the one nearer the image's left edge, 1 for the other.
+        index: 0 for the only hand or the one nearer the image's left edge, 1 for the other; of
+            hands that lie one above the other, 0 for the upper one.
         side: see ``Side``; UNKNOWN never reaches a scorer when the image holds two hands.
         side_source: "tag", "position", or "none".
         to_image: maps unit view coordinates (x, y in [0, 1], origin top left) to pixel coordinates
@@ -82,7 +97,7 @@ class Located:
     """What the locator saw in one radiograph.
 
     Attributes:
-        hands: at most the hands it is sure of, sorted by x of the wrist.
+        hands: at most the hands it is sure of, in the order of ``HandView.index``.
         probabilities: by kind of image: "hand", "wrist_only", "partial_hand", "not_hand".
         open_physes: 0..1.
         distance: how far the image lies from what the locator knows; > 1 is out of distribution.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Iterator, Sequence
 from datetime import date
@@ -28,6 +29,8 @@ settings.reading_validation_mode = 0  # dirty values are ours to judge, not pydi
 _CHUNK = 1 << 20
 _MAX_TEXT = 512  # characters; no value representation that we keep allows more than 64 or 1024
 _MAX_UID = 64
+_TOP = 65535  # the highest of 16 bits
+_INTEGER = 1e-3  # grey values; what is nearer to a whole number is one
 _PICTURES = {
     b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"BM": "BMP", b"II*\0": "TIFF", b"MM\0*": "TIFF",
 }  # fmt: skip
@@ -168,24 +171,19 @@ def decode(path: Path, first: FrameDecoder | None = None) -> Radiograph | Refuse
     if _number(ds, "NumberOfFrames") > 1:
         return Refused(reason=Reason.UNSUPPORTED_SOP_CLASS, detail="More than one frame.")
     stored = _pixels(ds, first)
-    mask = _padding(ds, stored)
-    values = _modality(ds, stored)
-    values, window = _presentation(ds, values)
-    inverted = photometric == "MONOCHROME1"
-    if "PresentationLUTShape" in ds:
-        # DX states the shape; it repeats MONOCHROME1, it does not invert a second time.
-        inverted = _text(ds, "PresentationLUTShape") == "INVERSE"
-    shifted, offset = _unsigned(values)
+    values, window = _presentation(ds, _modality(ds, stored))
+    shifted, offset, scale = _unsigned(values)
+    inverted = _inverted(ds, photometric)
     spacing, spacing_source = _spacing(ds)
     side, side_source = _side(ds)
     shifted.flags.writeable = False
     return Radiograph(
         pixels=shifted,
         inverted=inverted,
-        mask=mask,
+        mask=_mask(ds, stored, shifted, inverted=inverted),
         spacing_mm=spacing,
         spacing_source=spacing_source,
-        window=None if window is None else (window[0] - offset, window[1]),
+        window=None if window is None else ((window[0] - offset) * scale, window[1] * scale),
         side=side,
         side_source=side_source,
     )
@@ -326,6 +324,50 @@ def _pixels(ds: Dataset, first: FrameDecoder | None) -> NDArray[Any]:
     return array
 
 
+def _inverted(ds: Dataset, photometric: str) -> bool:
+    """Whether the lowest grey value is to be shown white; never inverted twice.
+
+    DX states a shape, which repeats MONOCHROME1 (PS3.3 C.8.11.3). Where the two contradict each
+    other the shape decides, as in DCMTK and dcm4che: it is what the value finally means (C.11.6).
+    An empty shape, or one of another name, is none.
+    """
+    shape = _text(ds, "PresentationLUTShape").upper()
+    return shape == "INVERSE" if shape in ("IDENTITY", "INVERSE") else photometric == "MONOCHROME1"
+
+
+def _mask(
+    ds: Dataset, stored: NDArray[Any], shown: NDArray[np.uint16], *, inverted: bool
+) -> NDArray[np.bool_] | None:
+    """True where there is no image: padding, shutter, collimator, and then a frame in the rest."""
+    from ra_daemon.dicom.border import border
+    from ra_daemon.dicom.shutter import shuttered
+
+    shutter = shuttered(
+        (stored.shape[0], stored.shape[1]),
+        lambda keyword: [str(v) for v in _values(ds, keyword)],
+        lambda keyword: _floats(ds, keyword),
+    )
+    told = _joined(_padding(ds, stored), shutter)
+    if told is None:
+        return border(shown, inverted=inverted)
+    ys, xs = np.flatnonzero(~told.all(1)), np.flatnonzero(~told.all(0))
+    left = (slice(ys[0], ys[-1] + 1), slice(xs[0], xs[-1] + 1))
+    frame = border(shown[left], inverted=inverted)
+    if frame is not None:
+        told[left] |= frame
+    return told
+
+
+def _joined(
+    one: NDArray[np.bool_] | None, other: NDArray[np.bool_] | None
+) -> NDArray[np.bool_] | None:
+    """Both masks; only the first where together they would leave nothing."""
+    if one is None or other is None:
+        return other if one is None else one
+    both = one | other
+    return one if bool(both.all()) else both
+
+
 def _padding(ds: Dataset, stored: NDArray[Any]) -> NDArray[np.bool_] | None:
     """True where Pixel Padding Value (to its range limit) says there is no image."""
     values = _values(ds, "PixelPaddingValue")
@@ -348,7 +390,10 @@ def _modality(ds: Dataset, stored: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(apply_modality_lut(stored, ds))
     slope, intercept = (_floats(ds, k) for k in ("RescaleSlope", "RescaleIntercept"))
     k, m = (slope or [1.0])[0], (intercept or [0.0])[0]
-    return stored if (k, m) == (1.0, 0.0) or k == 0 else stored * k + m
+    if (k, m) == (1.0, 0.0) or k == 0:
+        return stored
+    with np.errstate(over="ignore", invalid="ignore"):  # told by ``_unsigned``
+        return np.asarray(stored * k + m)
 
 
 def _presentation(
@@ -368,16 +413,28 @@ def _presentation(
     return values, None
 
 
-def _unsigned(values: NDArray[Any]) -> tuple[NDArray[np.uint16], float]:
-    """Shift to start at 0; more than 16 bits of range are scaled down."""
+def _unsigned(values: NDArray[Any]) -> tuple[NDArray[np.uint16], float, float]:
+    """Grey values in 16 bits, and what was done to them: (value - offset) * scale.
+
+    More than 16 bits of range are scaled down. Fractions, as a small rescale slope makes them, are
+    scaled to the full range: rounding alone would leave few grey values of many.
+
+    Raises:
+        UnreadableError: the values are not finite.
+    """
     low, high = float(values.min()), float(values.max())
-    offset = low if low < 0 or high > 65535 else 0.0
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise UnreadableError("The rescaled grey values are no finite numbers.")
+    whole = _INTEGER * min(1.0, high - low)
+    fractions = values.dtype.kind == "f" and bool((np.abs(values - np.rint(values)) > whole).any())
+    offset = low if fractions or low < 0 or high > _TOP else 0.0
     span = high - offset
-    if span > 65535:
-        return np.rint((values - offset) * (65535 / span)).astype(np.uint16), offset
+    if span > _TOP or (fractions and span > 0):
+        scale = _TOP / span
+        return np.rint((values - offset) * scale).astype(np.uint16), offset, scale
     if values.dtype == np.uint16 and offset == 0:
-        return np.ascontiguousarray(values), 0.0
-    return np.rint(values - offset).astype(np.uint16), offset
+        return np.ascontiguousarray(values), 0.0, 1.0
+    return np.rint(values - offset).astype(np.uint16), offset, 1.0
 
 
 def _spacing(ds: Dataset) -> tuple[tuple[float, float] | None, str]:

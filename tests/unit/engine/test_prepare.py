@@ -12,6 +12,7 @@ from ra_engine.prepare import (
     prepare_hand,
     prepare_image,
     tone_range,
+    whole_image,
 )
 from ra_engine.testing import sample_landmarks
 from ra_engine.types import Radiograph
@@ -94,11 +95,11 @@ def test_masked_area_is_background() -> None:
     pixels = np.full((64, 64), 1000, np.uint16)
     pixels[40:] = 100
     mask = np.zeros_like(pixels, np.bool_)
-    mask[:10] = True
-    pixels[:10] = 65535
+    mask[10:20] = True
+    pixels[10:20] = 65535
     tensor, _ = prepare_image(Radiograph(pixels=pixels, mask=mask), BOX)
-    assert (tensor[0, :9] == 0).all()
-    assert (tensor[0, 12:38] == 1).all()
+    assert (tensor[0, 11:19] == 0).all()
+    assert (tensor[0, 22:38] == 1).all()
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
@@ -145,3 +146,37 @@ def test_the_histogram_equals_bincount(highest: int, shape: tuple[int, int]) -> 
     counts = _histogram(values)
     assert counts.dtype == np.int64
     assert np.array_equal(counts, np.bincount(values.ravel()))
+
+
+TALL = Preprocessing(kind="letterbox", rows=96, columns=64)
+
+
+@pytest.mark.parametrize("spec", [BOX, TALL])
+@pytest.mark.parametrize("turn", [0, 1, 2, 3])
+def test_a_turned_letterbox_is_that_of_the_turned_image(spec: Preprocessing, turn: int) -> None:
+    pixels = np.random.default_rng(3).integers(0, 4000, (123, 80), dtype=np.uint16)
+    tensor, to_image = prepare_image(Radiograph(pixels=pixels), spec, turn=turn)
+    turned = Radiograph(pixels=np.ascontiguousarray(np.rot90(pixels, turn)))
+    assert np.abs(tensor - prepare_image(turned, spec)[0]).max() < 1e-5
+    assert whole_image(Radiograph(pixels=pixels), spec, turn=turn) == to_image
+
+
+@pytest.mark.parametrize("turn", [0, 1, 2, 3])
+def test_a_turned_letterbox_leads_back_to_the_stored_image(turn: int) -> None:
+    x, y = 70.0, 30.0
+    tensor, to_image = prepare_image(Radiograph(pixels=blob((128, 96), x, y, 4)), BOX, turn=turn)
+    px, py = peak(tensor)
+    unit = np.array([[(px + 0.5) / 64, (py + 0.5) / 64]], np.float32)
+    assert apply(to_image, unit)[0] == pytest.approx((x, y), abs=0.5)
+
+
+def test_the_letterbox_lies_around_what_the_mask_leaves() -> None:
+    pixels = blob((200, 300), 180, 90, 5)
+    mask = np.ones_like(pixels, np.bool_)
+    mask[40:140, 130:230] = False
+    masked, to_image = prepare_image(Radiograph(pixels=pixels, mask=mask), BOX)
+    alone, _ = prepare_image(Radiograph(pixels=pixels[40:140, 130:230].copy()), BOX)
+    assert np.array_equal(masked, alone)
+    assert to_image == (100, 0, 129.5, 0, 100, 39.5)
+    mask[:] = True
+    assert prepare_image(Radiograph(pixels=pixels, mask=mask), BOX)[1][0] == 300
