@@ -9,6 +9,7 @@ import numpy as np
 from ra_engine.manifest import Cam, PreprocessingTable
 from ra_engine.prepare import whole_image
 from ra_engine.types import Batch, Finding, Heatmap, Output, Side
+from ra_engine.views import quarter_turn
 from ra_plugins.svdh import HAND_KIND
 
 
@@ -57,7 +58,9 @@ def _whole_images(batch: Batch, output: Output, table: Cam) -> list[list[Finding
                 Heatmap(
                     cam=cam, threshold=table.threshold, full_scale=table.full_scale,
                     score_kind=kind, model=output.model, view=None,
-                    to_image=whole_image(image.radiograph, spec),
+                    to_image=whole_image(
+                        image.radiograph, spec, turn=quarter_turn(image.views)
+                    ),
                 )
             ]
         )  # fmt: skip

@@ -16,6 +16,7 @@ from ra_engine.errors import ScorerError
 from ra_engine.findings import problem
 from ra_engine.prepare import prepare_hand, prepare_image, tone_range
 from ra_engine.types import Batch, Finding, Output, ScoredImage
+from ra_engine.views import quarter_turn
 
 OnScorer = Callable[[str], None]
 
@@ -117,7 +118,10 @@ def _run(bundle: Bundle, session: Session, batch: Batch) -> dict[str, NDArray[np
 def _tensor(bundle: Bundle, batch: Batch) -> NDArray[np.float32]:
     spec = bundle.manifest.preprocessing.spec()
     if bundle.manifest.unit == "image":
-        return np.stack([prepare_image(i.radiograph, spec)[0] for i in batch.images])
+        # The model knows hands that point up; where they do not, the image is turned for it.
+        turns = [quarter_turn(i.views) for i in batch.images]
+        pairs = zip(batch.images, turns, strict=True)
+        return np.stack([prepare_image(i.radiograph, spec, turn=turn)[0] for i, turn in pairs])
     tones = [tone_range(i.radiograph, spec.percentiles) for i in batch.images]
     parts = [
         prepare_hand(batch.images[i].radiograph, batch.images[i].views[v], spec, tone=tones[i])

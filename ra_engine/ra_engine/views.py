@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from math import hypot
+from collections.abc import Sequence
+from math import atan2, hypot, pi
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +70,25 @@ def view_affine(landmarks: NDArray[np.float32]) -> tuple[Affine, bool]:
     c = kx - a * ANCHOR[0] - b * ANCHOR[1]
     f = ky - d * ANCHOR[0] - e * ANCHOR[1]
     return (a, b, c, d, e, f), mirrored
+
+
+def quarter_turn(views: Sequence[HandView]) -> int:
+    """Quarter turns counter-clockwise that bring the fingers of most hands nearest to the top.
+
+    0 where there is no hand.
+    """
+    if not views:
+        return 0
+    rays = np.array([v.landmarks[KNUCKLE] - v.landmarks[WRIST] for v in views], np.float64)
+    right, down = rays.sum(0).tolist()
+    return round(atan2(right, -down) / (pi / 2)) % 4  # fingers to the right need one turn
+
+
+def side_by_side(views: Sequence[HandView]) -> bool:
+    """Whether hands lie beside each other in the image, and not one above the other."""
+    wrists = np.array([v.landmarks[WRIST] for v in views])
+    across, down = np.ptp(wrists, axis=0)
+    return bool(across >= down)
 
 
 def outside(landmarks: NDArray[np.float32], shape: tuple[int, int]) -> list[int]:

@@ -21,7 +21,7 @@ from ra_daemon.dicom.uids import derive_uid
 from ra_daemon.domain import Refused, Scored
 from ra_daemon.errors import ComposeError
 from ra_engine.types import Affine, Category, Heatmap, Measurement, Radiograph, Side
-from ra_engine.views import invert
+from ra_engine.views import KNUCKLE, WRIST, invert, quarter_turn
 
 SERIES_NUMBER = 9002
 HEIGHT = 900
@@ -92,7 +92,10 @@ def shown(radiograph: Radiograph) -> tuple[Picture, float]:
         centre, width = radiograph.window
         low, high = centre - width / 2, centre + width / 2
     else:
-        low, high = (float(v) for v in np.percentile(values[::4, ::4], (0.5, 99.8)))
+        sample = values[::4, ::4]
+        if radiograph.mask is not None and not bool(radiograph.mask[::4, ::4].all()):
+            sample = sample[~radiograph.mask[::4, ::4]]  # a white frame must not darken the bones
+        low, high = (float(v) for v in np.percentile(sample, (0.5, 99.8)))
     scale = min(1.0, HEIGHT / values.shape[0])
     size = (max(1, round(values.shape[1] * scale)), max(1, round(values.shape[0] * scale)))
     small = cv2.resize(values, size, interpolation=cv2.INTER_AREA).astype(np.float32)
@@ -208,9 +211,13 @@ def _letters(image: Image.Image, scored: Scored, scale: float, second: int) -> N
         Side.UNKNOWN: "side unknown",
     }  # fmt: skip
     pen, font = ImageDraw.Draw(image), _font(16)
+    bottom = float(image.height - _FOOT - 24)
     for view in scored.views:
-        x = float(view.landmarks[0, 0]) * scale - 34
-        y = image.height - _FOOT - 24  # below the wrist, clear of every joint that is scored
+        wrist, knuckle = (scale * view.landmarks[k].astype(float) for k in (WRIST, KNUCKLE))
+        x, y = float(wrist[0]) - 34, bottom  # below the wrist, clear of every joint that is scored
+        if quarter_turn([view]):  # the image is stored turned: the forearm lies elsewhere
+            x, y = (float(v) for v in wrist + 0.5 * (wrist - knuckle))
+            x, y = min(x, second - 100), min(max(y + _HEAD - 8, _HEAD), bottom)
         for shift in (0, second):
             pen.text((max(2.0, x) + shift, y), names[view.side], fill=_WARN, font=font)
 

@@ -16,8 +16,9 @@ from ra_daemon.dicom.sides import BOTH, CONFLICT
 from ra_daemon.domain import Header, Reason, Refused
 from ra_daemon.exposures import CR, DX_PRESENTATION, DX_PROCESSING, for_processing
 from ra_engine.types import HandView, Located, Radiograph, Side
+from ra_engine.views import side_by_side
 
-GATE_VERSION = "3"
+GATE_VERSION = "4"
 """Raise it when a rule or a threshold here changes."""
 
 NO_RULES = frozenset(
@@ -120,14 +121,16 @@ def laterality(radiograph: Radiograph, located: Located) -> tuple[Side, str, boo
     """Side of a one-hand image, its source, and whether tags and pixels conflict.
 
     Conflicts: tags that contradict each other, a tag of one side on an image of two hands, a tag
-    of both sides on an image of one. Only the total is then given, and no side.
+    of both sides on an image of one. Only the total is then given, and no side. Hands that lie one
+    above the other, as on a plate that was turned, are no left and right of the image either.
     """
     source = radiograph.side_source
     if len(located.hands) == 1:
         if source in (CONFLICT, BOTH):
             return Side.UNKNOWN, "none", True
         return radiograph.side, source or "none", False
-    return Side.UNKNOWN, "position", source not in ("", BOTH)
+    told = "position" if side_by_side(located.hands) else "none"
+    return Side.UNKNOWN, told, source not in ("", BOTH)
 
 
 def _object(header: Header, route: Route) -> Refused | None:
@@ -191,14 +194,14 @@ def _size(header: Header, route: Route) -> Refused | None:
 
 
 def _judge_view(view: HandView, radiograph: Radiograph) -> Refused | None:
-    rows, columns = radiograph.pixels.shape
+    left, top, columns, rows = radiograph.field
     margin = MARGIN * max(rows, columns)
     points = view.landmarks
     outside = (
-        (points[:, 0] < -margin)
-        | (points[:, 0] > columns - 1 + margin)
-        | (points[:, 1] < -margin)
-        | (points[:, 1] > rows - 1 + margin)
+        (points[:, 0] < left - margin)
+        | (points[:, 0] > left + columns - 1 + margin)
+        | (points[:, 1] < top - margin)
+        | (points[:, 1] > top + rows - 1 + margin)
     )
     if bool(outside.any()):
         return Refused(reason=Reason.CROPPED, detail=f"{int(outside.sum())} of 21 landmarks.")

@@ -191,13 +191,15 @@ def with_sides(
     """Name the side of every view: the tag for one hand, the place in the image for two.
 
     Which side of the film a thumb points to proves nothing, so two hands are told apart by place
-    only; where tag and pixels conflict no side is named and only the total is given.
+    only; where tag and pixels conflict, or the place tells nothing (``source`` is "none"), no side
+    is named and only the total is given.
     """
     if len(views) == 1:
         return (replace(views[0], side=side, side_source=source),)
     places = (Side.IMAGE_LEFT, Side.IMAGE_RIGHT)
+    named = source == "position" and not conflict
     return tuple(
-        replace(v, side=Side.UNKNOWN if conflict else places[v.index], side_source="position")
+        replace(v, side=places[v.index] if named else Side.UNKNOWN, side_source=source)
         for v in views
     )
 
@@ -208,6 +210,9 @@ def _scored(gated: Gated, findings: Sequence[Finding]) -> Scored:
         text = "Tags and image, or tags among themselves, dispute the side: total only."
         extra.append(QualityFlag(code="laterality_conflict", text=text))
     views = gated.image.views
+    if len(views) == 2 and gated.side_source == "none":
+        text = "The hands lie one above the other in the image: no side is named, total only."
+        extra.append(QualityFlag(code="sides_unnamed", text=text))
     hands = "both" if len(views) == 2 else (views[0].side.value if views else "unknown")
     return Scored(
         views=views,

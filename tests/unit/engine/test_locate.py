@@ -139,6 +139,66 @@ def test_a_radiograph_is_located(locator: Locator) -> None:
     assert 0 < located.distance < 1
 
 
+class Scripted:
+    """A session that sees what a test says, look by look: a hand, doubt or nothing."""
+
+    key, precision, device = "scripted", "fp32", "cpu"
+
+    def __init__(self, *looks: str) -> None:
+        self.looks = list(looks)
+        self.seen = 0
+
+    def run(self, array: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        look = self.looks[self.seen]
+        self.seen += 1
+        heat, offset = maps(sample_landmarks(20, 52, 18))
+        height = {"hand": 1.0, "faint": 0.35, "odd": 1.0, "unsure": 1.0, "nothing": 0.0}[look]
+        logit = {"nothing": -9.0, "unsure": 2.0}.get(look, 9.0)
+        return {
+            "heat": height * heat[None],
+            "offset": offset[None],
+            "kind": np.array([[logit, 0, 0, 0]], np.float32),
+            "physes": np.array([[-4.0]], np.float32),
+            "embedding": np.full((1, 4), {"odd": 0.9}.get(look, 0.1), np.float32),
+        }
+
+
+def scripted(locator: Locator, *looks: str) -> tuple[Locator, Scripted]:
+    session = Scripted(*looks)
+    locator._session = session
+    return locator, session
+
+
+PLAIN = Radiograph(pixels=np.zeros((512, 512), np.uint16))
+
+
+def test_an_image_that_shows_a_hand_is_looked_at_once(locator: Locator) -> None:
+    for look in ("hand", "faint", "odd", "unsure"):
+        found, session = scripted(locator, look)
+        assert len(found.locate(PLAIN).hands) == 1
+        assert session.seen == 1, look
+
+
+@pytest.mark.parametrize("turn", [1, 2, 3])
+def test_a_turned_hand_is_placed_in_the_stored_image(locator: Locator, turn: int) -> None:
+    looks = ["hand" if n == turn else "nothing" for n in range(4)]
+    found, session = scripted(locator, *looks)
+    (view,) = found.locate(PLAIN).hands
+    assert session.seen == 4
+    x, y = 20.5 * 8 - 0.5, 52.5 * 8 - 0.5  # of the wrist in the image that was turned
+    stored = {1: (511 - y, x), 2: (511 - x, 511 - y), 3: (y, 511 - x)}
+    assert tuple(view.landmarks[0]) == pytest.approx(stored[turn], abs=3)
+
+
+@pytest.mark.parametrize("doubt", ["faint", "odd", "unsure", "nothing"])
+def test_a_turned_image_must_be_surer_than_an_upright_one(locator: Locator, doubt: str) -> None:
+    found, session = scripted(locator, "nothing", doubt, "nothing", doubt)
+    located = found.locate(PLAIN)
+    assert session.seen == 4
+    assert located.hands == ()
+    assert located.probabilities["hand"] < 0.5, "what is told is what the image shows as it lies"
+
+
 def test_a_bundle_that_is_no_locator_is_refused(tmp_path: Path) -> None:
     bundle = load_bundle(score_bundle(tmp_path / "b"))
     session = OnnxRuntimeBackend().load(bundle.graph, EngineSpec(threads=1))

@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 
 from ra_engine.testing import sample_landmarks
-from ra_engine.views import ANCHOR, KNUCKLE, SPAN, WRIST, apply, hand_view, invert, outside
+from ra_engine.views import (
+    ANCHOR,
+    KNUCKLE,
+    SPAN,
+    WRIST,
+    apply,
+    hand_view,
+    invert,
+    outside,
+    quarter_turn,
+    side_by_side,
+)
 
 
 def test_knuckle_and_wrist_lie_where_the_frame_says() -> None:
@@ -46,3 +57,24 @@ def test_outside_names_the_cropped_landmarks() -> None:
     assert outside(points, (320, 200)) == []
     points[4], points[20] = (200.0, 50.0), (50.0, -1.0)
     assert outside(points, (320, 200)) == [4, 20]
+
+
+@pytest.mark.parametrize("turn", [0, 1, 2, 3])
+@pytest.mark.parametrize("lean", [-40, 0, 40])
+def test_the_turn_that_brings_the_fingers_up_is_found(turn: int, lean: int) -> None:
+    """A hand that was turned clockwise by quarters, y down, and leans a little."""
+    angle = np.deg2rad(90 * turn + lean)
+    clockwise = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    points = (sample_landmarks(0, 0, 250) @ clockwise.T).astype(np.float32)
+    assert quarter_turn([hand_view(points)]) == turn
+    assert quarter_turn([hand_view(points), hand_view(points + 700)]) == turn
+
+
+def test_no_hand_needs_no_turn() -> None:
+    assert quarter_turn([]) == 0
+
+
+def test_hands_lie_beside_each_other_or_one_above_the_other() -> None:
+    first = hand_view(sample_landmarks(300, 900, 250))
+    for (x, y), beside in {(900, 800): True, (0, 900): True, (380, 300): False}.items():
+        assert side_by_side([first, hand_view(sample_landmarks(x, y, 250))]) is beside

@@ -16,13 +16,17 @@ from pydicom import dcmread
 
 from ra_daemon.config import Config, Gate, Route
 from ra_daemon.dicom import read
+from ra_daemon.dicom.border import border
 from ra_daemon.dicom.sides import BOTH, CONFLICT
 from ra_daemon.domain import Header, Reason, Refused
 from ra_daemon.steps import gate
-from ra_daemon.steps.score import Models
-from ra_engine.types import Radiograph, Side
-from ra_training.phantom import Exposure, generate, render_nonhand
+from ra_daemon.steps.score import Models, with_sides
+from ra_engine.testing import sample_landmarks
+from ra_engine.types import HandView, Located, Radiograph, Side
+from ra_engine.views import hand_view
+from ra_training.phantom import KINDS, Exposure, generate, render_nonhand
 from tests.support import dicom_sources
+from tests.support.frames import framed
 from tests.support.paths import shared_data
 
 ROUTE = Route(name="all")
@@ -45,8 +49,9 @@ def judged(models: Models, radiograph: Radiograph) -> Reason | None:
     return None if refused is None else refused.reason
 
 
-def of(exposure: Exposure) -> Radiograph:
-    return Radiograph(pixels=exposure.pixels, inverted=exposure.photometric == "MONOCHROME1")
+def of(exposure: Exposure, turn: int = 0) -> Radiograph:
+    pixels = np.ascontiguousarray(np.rot90(exposure.pixels, turn))
+    return Radiograph(pixels=pixels, inverted=exposure.photometric == "MONOCHROME1")
 
 
 def of_picture(grey: NDArray[np.uint8], side: int | None = None) -> Radiograph:
@@ -204,8 +209,46 @@ def test_a_disputed_side_is_no_side(
     radiograph = Radiograph(
         pixels=np.zeros((4, 4), np.uint16), inverted=False, side=side, side_source=source
     )
-    located = SimpleNamespace(hands=[object()] * hands)
+    located = SimpleNamespace(hands=views(*((100 + 200 * k, 300) for k in range(hands))))
     assert gate.laterality(radiograph, located) == told  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("side", "source", "conflict"),
+    [(Side.UNKNOWN, "", False), (Side.UNKNOWN, BOTH, False), (Side.LEFT, "Laterality", True)],
+)
+def test_hands_one_above_the_other_are_no_left_and_right(
+    side: Side,
+    source: str,
+    conflict: bool,
+) -> None:
+    radiograph = Radiograph(pixels=np.zeros((4, 4), np.uint16), side=side, side_source=source)
+    located = SimpleNamespace(hands=views((100, 300), (110, 600)))
+    told = gate.laterality(radiograph, located)  # type: ignore[arg-type]
+    assert told == (Side.UNKNOWN, "none", conflict)
+    named = with_sides(located.hands, told[0], told[1], conflict=told[2])
+    assert [v.side for v in named] == [Side.UNKNOWN, Side.UNKNOWN]
+    assert {v.side_source for v in named} == {"none"}
+
+
+def views(*wrists: tuple[float, float]) -> tuple[HandView, ...]:
+    return tuple(hand_view(sample_landmarks(x, y, 80), index=k) for k, (x, y) in enumerate(wrists))
+
+
+def test_a_hand_that_a_frame_cuts_off_is_cropped() -> None:
+    """The edge of the exposed field counts, not that of the file."""
+    hand = views((300, 500))
+    sure = {"hand": 1.0, "not_hand": 0.0}
+    located = Located(hands=hand, probabilities=sure)
+    pixels = np.zeros((640, 600), np.uint16)
+    assert gate.judge_pixels(Radiograph(pixels=pixels), located) is None
+    mask = np.zeros(pixels.shape, np.bool_)
+    mask[:370] = True  # the tips lie at 345
+    refused = gate.judge_pixels(Radiograph(pixels=pixels, mask=mask), located)
+    assert refused is not None
+    assert refused.reason is Reason.CROPPED
+    mask[330:] = False
+    assert gate.judge_pixels(Radiograph(pixels=pixels, mask=mask), located) is None
 
 
 def test_a_route_may_take_film_and_processing() -> None:
@@ -219,26 +262,62 @@ def test_a_route_may_take_film_and_processing() -> None:
     assert gate.judge_header(replace(HAND, sop_class_uid=gate.DX_PROCESSING), route, RULES) is None
 
 
+SEEDS = (4711, 815, 2718)
+
+
 def test_generated_hands_are_accepted(models: Models) -> None:
+    """Of 300, over three seeds and two priors."""
     verdicts = Counter(
         judged(models, of(s.exposure))
+        for seed in SEEDS
         for prior in ("clinic", "flat")
-        for s in generate(50, 4711, hands="mixed", prior=prior)  # type: ignore[arg-type]
+        for s in generate(50, seed, hands="mixed", prior=prior)  # type: ignore[arg-type]
     )
-    assert verdicts[None] >= 98, verdicts
+    assert verdicts.total() == 300
+    assert verdicts[None] >= 0.98 * 300, verdicts
 
 
-def test_generated_others_are_refused_as_what_they_are(models: Models) -> None:
-    wanted = {
-        "wrist": {Reason.WRIST_ONLY},
-        "fingers": {Reason.CROPPED},
-        "foot": {Reason.NOT_A_HAND},
-        "empty": {Reason.NOT_A_HAND},
-        "long_bone": {Reason.NOT_A_HAND},
-    }
-    for kind, reasons in wanted.items():
-        verdicts = Counter(judged(models, of(render_nonhand(kind, i + 31))) for i in range(8))
-        assert set(verdicts) <= reasons, (kind, verdicts)
+@pytest.mark.parametrize("turn", [1, 2, 3])
+def test_turned_hands_are_accepted(models: Models, turn: int) -> None:
+    verdicts = Counter(
+        judged(models, of(s.exposure, turn))
+        for prior in ("clinic", "flat")
+        for s in generate(25, 815, hands="mixed", prior=prior)  # type: ignore[arg-type]
+    )
+    assert verdicts[None] >= 0.98 * 50, verdicts
+
+
+@pytest.mark.parametrize(
+    ("white", "share"), [(True, 0.01), (True, 0.05), (True, 0.12), (False, 0.05), (False, 0.12)]
+)
+def test_hands_in_a_frame_are_accepted(models: Models, share: float, *, white: bool) -> None:
+    verdicts: Counter[Reason | None] = Counter()
+    for s in generate(25, 815, hands="mixed"):
+        pixels = framed(s.exposure, share, white=white)
+        inverted = s.exposure.photometric == "MONOCHROME1"
+        mask = border(pixels, inverted=inverted)
+        verdicts[judged(models, Radiograph(pixels=pixels, inverted=inverted, mask=mask))] += 1
+    assert verdicts[None] >= (25 if white else 24), verdicts
+
+
+REASONS = dict.fromkeys(KINDS, Reason.NOT_A_HAND) | {
+    "wrist": Reason.WRIST_ONLY,
+    "fingers": Reason.CROPPED,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_generated_others_are_refused_as_what_they_are(models: Models, kind: str) -> None:
+    verdicts = Counter(judged(models, of(render_nonhand(kind, i + 31))) for i in range(8))
+    assert set(verdicts) == {REASONS[kind]}, verdicts
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_generated_others_are_refused_however_they_are_turned(models: Models, kind: str) -> None:
+    """Three more looks are three more chances to be wrong."""
+    for turn in (1, 2, 3):
+        verdicts = Counter(judged(models, of(render_nonhand(kind, i + 31), turn)) for i in range(4))
+        assert verdicts[None] == 0, (turn, verdicts)
 
 
 def test_open_growth_plates_are_refused(models: Models) -> None:
@@ -248,22 +327,29 @@ def test_open_growth_plates_are_refused(models: Models) -> None:
 
 
 def test_real_organs_are_refused(models: Models) -> None:
+    """None of 300 is accepted; the bar is 95 %, and no organ may hide behind the others."""
     folder = shared_data("mednist64")
+    verdicts: dict[str, Counter[Reason | None]] = {}
     for organ in ("CXR", "HeadCT", "AbdomenCT", "ChestCT", "BreastMRI"):
         files = sorted((folder / organ).glob("*.jpeg"))
-        assert files
+        assert len(files) >= 60
         grey = (np.asarray(Image.open(f).convert("L")) for f in files)
-        accepted = sum(judged(models, of_picture(g, 512)) is None for g in grey)
-        assert accepted <= 0.05 * len(files), (organ, accepted)
+        verdicts[organ] = Counter(judged(models, of_picture(g, 512)) for g in grey)
+    refused = sum(v.total() - v[None] for v in verdicts.values())
+    assert refused >= 0.95 * sum(v.total() for v in verdicts.values())
+    assert all(v[None] == 0 for v in verdicts.values()), verdicts
 
 
 def test_real_wrists_are_refused(models: Models) -> None:
     files = sorted(shared_data("ram_w600_wrist").glob("*.bmp"))
     assert files
-    grey = (np.asarray(Image.open(f).convert("L")) for f in files)
+    grey = [np.asarray(Image.open(f).convert("L")) for f in files]
     verdicts = Counter(judged(models, of_picture(g)) for g in grey)
     assert verdicts[None] == 0, verdicts
-    assert verdicts[Reason.WRIST_ONLY] >= len(files) // 2, verdicts
+    assert verdicts[Reason.WRIST_ONLY] >= 0.9 * len(files), verdicts
+    for turn in (1, 2, 3):
+        turned = Counter(judged(models, of_picture(np.rot90(g, turn))) for g in grey)
+        assert turned[None] == 0, (turn, turned)
 
 
 def test_real_radiographs_of_other_parts_are_refused(models: Models) -> None:
