@@ -24,6 +24,7 @@ from ra_engine.prepare import prepare_image
 from ra_engine.spec import EngineSpec
 from ra_engine.testing import check_scorer, sample_batch
 from ra_engine.types import Category, Finding, Heatmap, Measurement, Radiograph, ScoredImage, Side
+from ra_engine.views import apply, hand_view
 from ra_plugins.gradcam import GradCamScorer
 from ra_plugins.severity import SeverityScorer
 from ra_plugins.svdh import SvdhScorer
@@ -128,6 +129,26 @@ def test_the_map_lies_on_the_whole_image_and_survives_the_store(both: Plan) -> N
     again = load_scored(dump_scored(scored), load_heatmaps(data))
     (kept,) = [f for f in again.findings if isinstance(f, Heatmap)]
     assert (kept.view, kept.to_image) == (None, heatmap.to_image)
+
+
+def test_an_image_that_lies_turned_is_turned_for_the_model(both: Plan) -> None:
+    """A plate stored a quarter clockwise: the score of the upright one, the map where it lies."""
+    rows, _ = TWO.radiograph.pixels.shape
+    views = [
+        hand_view(np.stack([rows - 1 - v.landmarks[:, 1], v.landmarks[:, 0]], 1), index=v.index)
+        for v in TWO.views
+    ]
+    pixels = np.ascontiguousarray(np.rot90(TWO.radiograph.pixels, -1))
+    turned = replace(TWO, radiograph=Radiograph(pixels=pixels), views=tuple(views))
+    upright, found = both.run([TWO])[0], both.run([turned])[0]
+    (one,), (other,) = of_kind(upright, "svdh_total"), of_kind(found, "svdh_total")
+    assert other.value == pytest.approx(one.value, abs=1e-4)
+    (before,), (after,) = ([f for f in s if isinstance(f, Heatmap)] for s in (upright, found))
+    assert before.to_image is not None
+    assert after.to_image is not None
+    corners = np.array([[0, 0], [1, 0], [0.3, 0.9]], np.float32)
+    x, y = apply(before.to_image, corners).T
+    assert apply(after.to_image, corners) == pytest.approx(np.stack([rows - 1 - y, x], 1), abs=1e-3)
 
 
 def test_the_capture_shows_it_where_the_model_looked(both: Plan) -> None:
