@@ -27,6 +27,8 @@ class Worker:
     """A scorer that refuses all; ``worked`` names the routes of its images in their order."""
 
     engine = "double"
+    alive = True
+    takes_shadows = False
 
     def __init__(self, store: sa.Engine, queue: JobQueue) -> None:
         self._store, self._queue = store, queue
