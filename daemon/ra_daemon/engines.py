@@ -75,6 +75,13 @@ def reference(graph: Path, *, threads: int) -> Session:
     return backend_named("onnxruntime").load(graph, EngineSpec(threads=threads))
 
 
+def standing_of(candidate: str) -> str:
+    """ " (never run by us)" and the like for a backend that says so of itself, else ""."""
+    found, _broken = registry.load_backends([candidate.partition(":")[0]])
+    words = next((getattr(b, "standing", "") for b in found.values()), "")
+    return f" ({words})" if words else ""
+
+
 def backend_named(name: str) -> Backend:
     """A backend by its name.
 

@@ -195,7 +195,6 @@ def engine(config: Config) -> Iterator[Check]:
     bundle = load_bundle(plugins.bundle_path(config.scoring.bundle, config.root))
     state = engines.state_of(engines.chosen(config, bundle))
     yield from _engine("engine", state)
-    yield from _gpu(config, state)
 
 
 def _scorer(config: Config, told: ScorerState) -> Iterator[Check]:
@@ -214,7 +213,6 @@ def _scorer(config: Config, told: ScorerState) -> Iterator[Check]:
         yield Check(name=f"{told.name} order", ok=False,
                     found=f"started with {', '.join(told.order)}",
                     remedy=f"[engine] is now {', '.join(order)}: restart the node.")  # fmt: skip
-    yield from _gpu(config, told.engine)
 
 
 def _engine(name: str, state: EngineState) -> Iterator[Check]:
@@ -222,25 +220,12 @@ def _engine(name: str, state: EngineState) -> Iterator[Check]:
     from ra_daemon import engines
 
     for passed in state.passed:
-        yield Check(name=f"engine {passed.candidate}", ok=False,
-                    found=f"passed over: {passed.message}", remedy=passed.hint)  # fmt: skip
+        found = f"passed over{engines.standing_of(passed.candidate)}: {passed.message}"
+        yield Check(name=f"engine {passed.candidate}", ok=False, found=found, remedy=passed.hint)
     words = f"{state.engine}, {state.precision} on {state.device}"
-    backend = engines.backend_named(state.candidate.partition(":")[0])
-    standing = getattr(backend, "standing", "")
-    words += f" ({standing})" if standing else ""
+    words += engines.standing_of(state.candidate)
     yield Check(name=name, ok=True,
                 found=f"{words}, gate: {state.gate}" if state.gate else words)  # fmt: skip
-
-
-def _gpu(config: Config, state: EngineState) -> Iterator[Check]:
-    """A GPU that is there and not used."""
-    from ra_engine.choose import gpu_count
-
-    if gpu_count() and state.device == "cpu":
-        yield _check("gpu", ok=config.engine.allow_cpu,
-                     found=f"{gpu_count()} present, not used",
-                     remedy="Name a GPU backend first in [engine] backends, or say that the CPU "
-                     "is what you want: allow_cpu = true.")  # fmt: skip
 
 
 def decoder(config: Config) -> Iterator[Check]:

@@ -197,11 +197,23 @@ def test_a_gpu_that_is_not_used_is_a_fault_until_it_is_meant(
     node: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ra_engine.choose.gpu_count", lambda: 1)
-    *_, gpu = checks.engine(settings.load(node, environ={}))
-    assert (gpu.name, gpu.ok) == ("gpu", False)
+    gpu, engine = checks.engine(settings.load(node, environ={}))
+    assert (gpu.name, gpu.ok) == ("engine gpu", False)
+    assert "allow_cpu" in gpu.remedy
+    assert engine.ok
     meant = settings.load(node, environ={"RA_DAEMON_ENGINE__ALLOW_CPU": "true"})
-    *_, gpu = checks.engine(meant)
-    assert gpu.ok
+    assert [c.ok for c in checks.engine(meant)] == [True]
+
+
+def test_doctor_says_what_was_never_run_also_of_an_engine_that_was_passed_over(
+    node: Path,
+) -> None:
+    order = '["tensorrt:fp16", "onnxruntime"]'
+    wanted = settings.load(node, environ={
+        "RA_DAEMON_ENGINE__BACKENDS": order, "RA_DAEMON_ENGINE__ALLOW_CPU": "true"})  # fmt: skip
+    passed = next(c for c in checks.engine(wanted) if c.name == "engine tensorrt:fp16")
+    assert not passed.ok
+    assert "never run by us" in passed.found
 
 
 def test_metrics_tell_the_engines_and_what_was_passed_over(node: Path) -> None:
