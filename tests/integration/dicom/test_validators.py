@@ -123,8 +123,8 @@ def test_what_is_plain_is_mended_and_the_rest_blanked(
 
 
 def test_an_orientation_is_the_source_s_or_none(matrix: dict[str, dict[str, Path]]) -> None:
-    wanted = {"orientation-oblique": ["LP", "FA"], "orientation-XY": None}
-    for row, orientation in (*wanted.items(), ("no-PatientOrientation", None)):
+    wanted = {"orientation-oblique": ["LP", "FA"], "orientation-XY": ""}
+    for row, orientation in (*wanted.items(), ("no-PatientOrientation", "")):
         assert dcmread(matrix[row]["capture"]).PatientOrientation == orientation, row
 
 

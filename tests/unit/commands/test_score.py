@@ -174,7 +174,7 @@ class OddPipeline:
 
     def run(self, tasks: Sequence[ScoreTask]) -> Iterator[tuple[int, Outcome]]:
         whole = scored.both_hands()
-        odd = [replace(f, code=("XXX",)) if isinstance(f, Measurement) else f
+        odd = [replace(f, code=("ODD",)) if isinstance(f, Measurement) else f
                for f in whole.findings]  # fmt: skip
         for number, task in enumerate(tasks):
             yield task.job_id, whole if number else replace(whole, findings=tuple(odd))
@@ -191,7 +191,7 @@ def test_an_unforeseen_fault_of_one_file_is_a_row_like_any_other(
     odd, plain = run.score(files)
     assert (odd["status"], plain["status"]) == ("error", "scored")
     assert odd["reason"]["code"] == "report.failed"
-    assert "XXX" not in odd["reason"]["text"]
+    assert "ODD" not in odd["reason"]["text"]
     assert odd.keys() == plain.keys() >= FIELDS
     assert odd["score"] == plain["score"]
     assert {p.name for p in tmp_path.iterdir()} == {Path(plain[k]).name for k in ("sr", "capture")}
