@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import sys
+import warnings
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -52,7 +53,7 @@ def configure(config: Log) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
     # Libraries log data sets and SQL parameters at lower levels: only their warnings may pass,
@@ -61,6 +62,7 @@ def configure(config: Log) -> None:
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)
     logging.getLogger("highdicom").setLevel(logging.CRITICAL)
+    warnings.simplefilter("ignore", UserWarning)  # highdicom's quote a patient's name
 
 
 def get(name: str) -> Any:

@@ -19,10 +19,11 @@ from ra_daemon.commands.common import (
     load,
     say,
 )
-from ra_daemon.errors import UnreadableError
-from ra_daemon.faults import translated
+from ra_daemon.errors import ComposeError, UnreadableError
+from ra_daemon.faults import of_file_system, translated
 
 if TYPE_CHECKING:
+    from ra_daemon.commands.score_names import Names
     from ra_daemon.config import Config, Route
     from ra_daemon.domain import Failed, Header, Outcome, Scored
 
@@ -51,14 +52,17 @@ def command(
     *,
     as_json: bool,
 ) -> None:
-    """Score files and write NAME.sr.dcm and NAME.heatmap.dcm with fresh UIDs.
+    """Score files and write NAME.sr.dcm and, of a model's map, NAME.heatmap.dcm with fresh UIDs.
 
     Uses the bundle that the node of the configuration uses. A refused image is no failure: the
-    status is 0, its reason is told.
+    status is 0, its reason is told. NAME is the file's; it becomes NAME-2 where an object of
+    another image has that name. Scoring the same files again replaces their objects.
     """
+    from ra_daemon import log
     from ra_daemon.commands.model_states import effective
 
     config = effective(load(config_path, required=config_path is not None), told=say)
+    log.configure(config.log)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     run = Run.of(config, out)
@@ -84,7 +88,7 @@ class Run:
 
     pipeline: Any
     route: Route
-    out: Path | None
+    names: Names
     digest: str
     serial_number: str
     salt: str = field(default_factory=lambda: secrets.token_hex(8))
@@ -92,6 +96,7 @@ class Run:
     @classmethod
     def of(cls, config: Config, out: Path | None) -> Run:
         """Load models once."""
+        from ra_daemon.commands.score_names import Names
         from ra_daemon.config import Route
         from ra_daemon.steps import gate, score
         from ra_daemon.worker.pipeline import Pipeline
@@ -103,7 +108,7 @@ class Run:
         return cls(
             pipeline=pipeline,
             route=route,
-            out=out,
+            names=Names(out),
             digest=digest,
             serial_number=config.node.serial_number,
         )
@@ -118,15 +123,18 @@ class Run:
         outcomes: dict[int, Outcome] = {}
         tasks = []
         for number, path in enumerate(paths):
-            if not path.is_file():
-                outcomes[number] = _absent(path)
-                continue
             try:
+                if not path.is_file():
+                    outcomes[number] = _absent(path)
+                    continue
                 headers[number] = read_header(path)
             except UnreadableError as error:
                 outcomes[number] = Refused(reason=Reason.UNREADABLE, detail=str(error))
                 if (known := identify(path)) is not None:
                     headers[number] = known
+                continue
+            except OSError as error:  # of one file: the others are scored
+                outcomes[number] = _unread(error)
                 continue
             header = headers[number]
             tasks.append(ScoreTask(job_id=number, path=str(path), header=header, route=self.route))
@@ -146,22 +154,19 @@ class Run:
             return {**row, "status": "refused", "reason": reason, **NOTHING}
         if not isinstance(outcome, Scored):
             return {**row, **_failure(outcome)}
-        row |= {"status": "scored", "reason": None, **summary(outcome)}
+        row |= {**NOTHING, "status": "scored", "reason": None, **summary(outcome)}
         try:
-            return {**row, **self._write(path, outcome)}
-        except Exception as error:
-            told = translated(error)
-            if told is None:
-                raise
-            # One file that cannot be written does not hide the verdicts on the others.
-            row |= {"sr": None, "capture": None}
+            return {**row, **self._write(path, row["sop_instance_uid"], outcome)}
+        except Exception as error:  # noqa: BLE001 - one file must not hide the verdicts on others
+            told = translated(error) or _unforeseen(error)
             return {**row, "status": "error", "reason": _reason(told.code, f"{told} {told.hint}")}
 
-    def _write(self, path: Path, scored: Scored) -> dict[str, Any]:
-        """Compose and write both objects; their paths."""
+    def _write(self, path: Path, instance: str, scored: Scored) -> dict[str, Any]:
+        """Compose all objects, then write them; the path of each there is."""
         from ra_daemon import __version__
-        from ra_daemon.dicom import capture, read, report
+        from ra_daemon.dicom import read
         from ra_daemon.dicom.report_input import ReportInput
+        from ra_daemon.steps import compose
 
         given = ReportInput(
             sources=(path,),
@@ -173,12 +178,12 @@ class Run:
             software_version=__version__,
             salt=self.salt,
         )
-        folder = self.out or path.parent
-        targets = {"sr": folder / f"{path.stem}.sr.dcm"}
-        targets["capture"] = folder / f"{path.stem}.heatmap.dcm"
-        report.compose_report(given).save_as(targets["sr"], enforce_file_format=True)
-        capture.compose_capture(given).save_as(targets["capture"], enforce_file_format=True)
-        return {**{k: str(p) for k, p in targets.items()}, "demonstration": given.demonstration}
+        made = [(kind, compose.encoded(ds)) for kind, ds in compose.datasets(given)]
+        targets = self.names.of(path, instance)
+        for kind, content in made:
+            targets[kind].write_bytes(content)
+        written = {kind: str(targets[kind]) for kind, _ in made}
+        return {**written, "demonstration": given.demonstration}
 
 
 def summary(scored: Scored) -> dict[str, Any]:
@@ -221,6 +226,21 @@ def _absent(path: Path) -> Failed:
     from ra_daemon.domain import Failed
 
     return Failed(code="file.missing", message=f"There is no file {path}.", retriable=False)
+
+
+def _unread(error: OSError) -> Failed:
+    from ra_daemon.domain import Failed
+
+    told = of_file_system(error)
+    return Failed(code=told.code, message=f"{told} {told.hint}", retriable=False)
+
+
+def _unforeseen(error: Exception) -> ComposeError:
+    """Only the kind of a fault of the program is told: its words may hold patient data."""
+    return ComposeError(
+        f"The report could not be made ({type(error).__name__}).",
+        hint="Its header or a scorer is unusual: report it, without patient data, as a fault.",
+    )
 
 
 def _failure(failed: Failed) -> dict[str, Any]:

@@ -38,12 +38,11 @@ def compose_capture(given: ReportInput) -> Dataset:
     """
     if given.scored is None:
         raise ComposeError("A capture needs a score.")
-    source = reference(given.sources[0])
+    source = reference(given.sources[0], told=False)  # its report has told
     decoded = read.decode(given.sources[0])
     if isinstance(decoded, Refused):
         raise ComposeError("The source of the capture cannot be decoded.")
     pixels = draw(decoded, given.scored, demonstration=given.demonstration)
-    orientation = [str(v) for v in (source.get("PatientOrientation") or []) if str(v)]
     ds = SCImage.from_ref_dataset(
         source,
         pixel_array=pixels,
@@ -55,7 +54,7 @@ def compose_capture(given: ReportInput) -> Dataset:
         sop_instance_uid=derive_uid(*given.uid_parts("capture")),
         instance_number=1,
         manufacturer=MANUFACTURER,
-        patient_orientation=tuple(orientation) if len(orientation) == 2 else ("L", "F"),
+        patient_orientation=("L", "F"),  # only single letters pass; replaced below
         laterality=_letter(given.scored.laterality),
         transfer_syntax_uid=ExplicitVRLittleEndian,
     )
@@ -240,6 +239,7 @@ def _describe(ds: Dataset, source: Dataset, given: ReportInput) -> None:
             if isinstance(f, Heatmap)
         }
     )
+    ds.PatientOrientation = source.PatientOrientation  # type 2C: empty where it is not stated
     if "Laterality" not in ds:
         ds.Laterality = ""  # type 2C: empty where both hands are shown
     ds.ImageType = ["DERIVED", "SECONDARY", "", "GRADCAM"]

@@ -30,6 +30,7 @@ from ra_daemon.dicom.common import MANUFACTURER, MODEL, finish
 from ra_daemon.dicom.reference import DEMONSTRATION, STAMP, evidence_of, reference
 from ra_daemon.dicom.report_input import ReportInput
 from ra_daemon.dicom.uids import derive_uid
+from ra_daemon.exposures import CR, DX_PRESENTATION, DX_PROCESSING
 from ra_engine.types import Category, QualityFlag, Side
 from ra_engine.types import Measurement as Value
 
@@ -112,10 +113,11 @@ def _observer(given: ReportInput) -> ObservationContext:
 
 
 def _describable(source: Dataset) -> bool:
-    """Whether the image library (optional, TID 1600) can describe it: it needs an orientation."""
-    orientation = source.get("PatientOrientation")
-    spacing = source.get("ImagerPixelSpacing") or source.get("PixelSpacing")
-    return bool(orientation) and len(orientation) == 2 and bool(spacing)
+    """Whether the image library (optional, TID 1600) can describe it as a radiograph."""
+    needed = ("Modality", "Rows", "Columns", "PatientOrientation", "ImagerPixelSpacing")
+    if source.SOPClassUID not in (CR, DX_PRESENTATION, DX_PROCESSING):
+        return False
+    return all(source.get(k) for k in needed) and source.Modality not in ("CT", "MR", "PT")
 
 
 class _Groups:

@@ -56,10 +56,26 @@ def matrix(base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, di
     return made
 
 
-def test_dciodvfy_finds_no_error(matrix: dict[str, dict[str, Path]]) -> None:
+@pytest.fixture(scope="module")
+def merged(base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Path]]:
+    """The same faults in few headers, by the faults each holds: PixelMed takes seconds a file."""
+    folder = tmp_path_factory.mktemp("merged")
+    made = {}
+    for number, rows in enumerate(dicom_sources.merged(base)):
+        every = dicom_sources.together(*rows.values())
+        source = dicom_sources.dirty(folder / f"{number}.dcm", base, every)
+        objects = written(given(source, result=scored.both_hands()), folder, f"merged-{number}")
+        made[", ".join(rows)] = objects
+    return made
+
+
+@pytest.mark.timeout(600)
+def test_dciodvfy_finds_no_error(
+    matrix: dict[str, dict[str, Path]], merged: dict[str, dict[str, Path]]
+) -> None:
     faults = {
         f"{name}/{kind}": errors
-        for name, objects in matrix.items()
+        for name, objects in (*matrix.items(), *merged.items())
         for kind, path in objects.items()
         if (errors := dciodvfy_errors(path))
     }
@@ -67,10 +83,14 @@ def test_dciodvfy_finds_no_error(matrix: dict[str, dict[str, Path]]) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_pixelmed_finds_no_error(matrix: dict[str, dict[str, Path]]) -> None:
-    reports = [p for objects in matrix.values() for kind, p in objects.items() if kind != "capture"]
-    assert len(reports) == len(dicom_sources.MATRIX) + 2
-    assert {n: e for n, e in pixelmed_errors(reports).items() if e} == {}
+def test_pixelmed_finds_no_error(
+    matrix: dict[str, dict[str, Path]], merged: dict[str, dict[str, Path]]
+) -> None:
+    assert sum(len(rows.split(", ")) for rows in merged) == len(dicom_sources.MATRIX)
+    reports = {rows: objects["sr"] for rows, objects in merged.items()}
+    reports |= {"one-hand": matrix["one-hand"]["sr"], "refusal": matrix["refusal"]["refusal"]}
+    found = pixelmed_errors(list(reports.values()))
+    assert {rows: e for rows, path in reports.items() if (e := found[path.name])} == {}
 
 
 def test_names_in_other_scripts_survive(matrix: dict[str, dict[str, Path]]) -> None:
@@ -79,6 +99,33 @@ def test_names_in_other_scripts_survive(matrix: dict[str, dict[str, Path]]) -> N
     assert str(report.PatientName) == "Иванов^Иван"
     assert "山田" in str(dcmread(matrix["japanese"]["sr"]).PatientName)
     assert str(dcmread(matrix["greek"]["capture"]).PatientName).startswith("Παπαδ")
+
+
+def test_what_is_plain_is_mended_and_the_rest_blanked(
+    matrix: dict[str, dict[str, Path]],
+) -> None:
+    def value(row: str, keyword: str) -> str:
+        (sr, capture) = (dcmread(matrix[row][kind]).get(keyword) for kind in ("sr", "capture"))
+        assert sr == capture
+        return str(sr or "")
+
+    assert value("dotted-date", "StudyDate") == "20261101"
+    assert value("no-such-day", "StudyDate") == ""
+    assert value("two-dates", "StudyDate") == ""
+    assert value("backslash-name", "PatientName") == "Doe Jane^A"
+    assert value("six-component-name", "PatientName") == "A^B^C^D^E F G"
+    assert value("sex-lower-case", "PatientSex") == "F"
+    assert value("backslash-id", "PatientID") == ""
+    assert value("padded-id", "PatientID") == "1234"
+    assert value("unknown-charset", "PatientID") == value("no-StudyID", "PatientID") != ""
+    assert value("unknown-charset", "PatientName") == ""
+    assert value("misspelt-charset", "PatientName") == "Müller^A"
+
+
+def test_an_orientation_is_the_source_s_or_none(matrix: dict[str, dict[str, Path]]) -> None:
+    wanted = {"orientation-oblique": ["LP", "FA"], "orientation-XY": ""}
+    for row, orientation in (*wanted.items(), ("no-PatientOrientation", "")):
+        assert dcmread(matrix[row]["capture"]).PatientOrientation == orientation, row
 
 
 def test_same_input_same_bytes(base: Path) -> None:

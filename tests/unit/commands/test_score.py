@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +15,15 @@ from PIL import Image
 from pydicom import dcmread
 
 from ra_daemon.cli import main
+from ra_daemon.commands.score import Run
+from ra_daemon.commands.score_names import Names
+from ra_daemon.config import Route
+from ra_daemon.domain import Outcome
+from ra_daemon.worker.messages import ScoreTask
+from ra_engine.types import Measurement
 from ra_training.cli import main as train
-from tests.support import bundles
+from tests.support import bundles, scored
+from tests.support.dicom_sources import dirty, with_raw
 from tests.support.peers import require_tool
 
 
@@ -116,6 +126,96 @@ def test_a_route_without_a_score_has_a_line_too(config: Path, images: Path, tmp_
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 0, done.output
     assert done.stdout.splitlines()[1].split("\t")[1:4] == ["scored", "", ""]
+
+
+def test_without_a_map_there_is_no_heatmap(config: Path, images: Path, tmp_path: Path) -> None:
+    config.write_text(config.read_text() + '[[route]]\nname = "a"\nscorers = ["svdh"]\n')
+    _, (row,) = score(config, min(images.glob("*.dcm")), "--out", tmp_path / "out")
+    assert (row["status"], row["capture"]) == ("scored", None)
+    assert [str(p) for p in (tmp_path / "out").iterdir()] == [row["sr"]]
+
+
+def test_files_of_one_name_keep_their_own_objects(
+    config: Path, images: Path, tmp_path: Path
+) -> None:
+    files = [tmp_path / folder / "x.dcm" for folder in ("a", "b")]
+    for file, image in zip(files, sorted(images.glob("*.dcm")), strict=True):
+        file.parent.mkdir()
+        file.write_bytes(image.read_bytes())
+    out = tmp_path / "out"
+    for order in (files, files, files[::-1], files[1:]):  # again, and in any order
+        _, rows = score(config, *order, "--out", out)
+        for row in rows:
+            for kind in ("sr", "capture"):
+                assert row["sop_instance_uid"] in str(dcmread(str(row[kind])))
+    assert sorted(p.name for p in out.iterdir()) == [
+        "x-2.heatmap.dcm", "x-2.sr.dcm", "x.heatmap.dcm", "x.sr.dcm",
+    ]  # fmt: skip
+
+
+def test_two_files_of_one_instance_and_a_source_of_that_name_are_safe(
+    config: Path, images: Path, tmp_path: Path
+) -> None:
+    content = min(images.glob("*.dcm")).read_bytes()
+    files = [tmp_path / name for name in ("x.dcm", "x.img", "x.sr.dcm")]
+    for file in files:
+        file.write_bytes(content)
+    _, rows = score(config, *files)
+    assert [r["status"] for r in rows] == ["scored"] * 3
+    assert len({r["sr"] for r in rows}) == len({r["capture"] for r in rows}) == 3
+    assert all(file.read_bytes() == content for file in files)
+
+
+class OddPipeline:
+    """Scores everything, the first image with a code of one part, which no report can hold."""
+
+    def offer(self, tasks: Sequence[ScoreTask]) -> None:
+        """Nothing to decode ahead."""
+
+    def run(self, tasks: Sequence[ScoreTask]) -> Iterator[tuple[int, Outcome]]:
+        whole = scored.both_hands()
+        odd = [replace(f, code=("ODD",)) if isinstance(f, Measurement) else f
+               for f in whole.findings]  # fmt: skip
+        for number, task in enumerate(tasks):
+            yield task.job_id, whole if number else replace(whole, findings=tuple(odd))
+
+
+def test_an_unforeseen_fault_of_one_file_is_a_row_like_any_other(
+    images: Path, tmp_path: Path
+) -> None:
+    files = sorted(images.glob("*.dcm"))
+    run = Run(
+        pipeline=OddPipeline(), route=Route(name="files"), names=Names(tmp_path), digest="dd",
+        serial_number="1",
+    )  # fmt: skip
+    odd, plain = run.score(files)
+    assert (odd["status"], plain["status"]) == ("error", "scored")
+    assert odd["reason"]["code"] == "report.failed"
+    assert "ODD" not in odd["reason"]["text"]
+    assert odd.keys() == plain.keys() >= FIELDS
+    assert odd["score"] == plain["score"]
+    assert {p.name for p in tmp_path.iterdir()} == {Path(plain[k]).name for k in ("sr", "capture")}
+
+
+def test_a_file_that_may_not_be_read_hides_no_other(
+    config: Path, images: Path, tmp_path: Path
+) -> None:
+    endless = tmp_path / ("x" * 300 + ".dcm")  # a name that the file system refuses
+    done, rows = score(config, endless, min(images.glob("*.dcm")), "--out", tmp_path / "out")
+    assert done.exit_code == 1
+    assert [row["status"] for row in rows] == ["error", "scored"]
+
+
+def test_no_library_prints_a_patients_name(config: Path, images: Path, tmp_path: Path) -> None:
+    source = dirty(
+        tmp_path / "x.dcm", min(images.glob("*.dcm")), with_raw("PatientName", "Nameless\\One")
+    )
+    words = ["-m", "ra_daemon", "score", str(source), "--config", str(config), "--json"]
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True)
+    (row,) = json.loads(done.stdout)
+    assert row["status"] == "scored"
+    assert "header.mended" in done.stderr
+    assert "Nameless" not in done.stdout + done.stderr
 
 
 def test_uids_are_fresh_every_time(config: Path, images: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.reports import ReportTask
 from ra_daemon.worker.composers import Answer, Composers
 from tests.support import seccomp
-from tests.support.dicom_sources import clean
+from tests.support.dicom_sources import clean, dirty, with_raw
 from tests.support.paths import REPOSITORY
 from tests.support.peers import require_tool
 from tests.support.scored import both_hands
@@ -66,6 +66,24 @@ def test_a_report_that_cannot_be_made_answers_its_code_and_harms_no_other(
     answers = {t.report_id: answer for t, answer in composers.compose([gone, task])}
     assert answers[2] == "FileNotFoundError"
     assert isinstance(answers[1], list)
+
+
+def test_no_library_prints_a_patients_name(
+    site: tuple[Config, ReportTask], capfd: pytest.CaptureFixture[str]
+) -> None:
+    config, task = site
+    source = config.store.root / task.paths[0]
+    named = dirty(source.with_name("n.dcm"), source, with_raw("PatientName", "Nameless\\One"))
+    relative, _ = ObjectStore(config.root).put_bytes(named.read_bytes(), ".dcm")
+    pool = Composers(config)  # its processes write to the standard error of this test
+    try:
+        ((_, made),) = pool.compose([replace(task, report_id=4, paths=(relative,))])
+    finally:
+        pool.close()
+    assert isinstance(made, list)
+    said = "".join(capfd.readouterr())
+    assert "header.mended" in said
+    assert "Nameless" not in said
 
 
 def test_a_killed_process_is_replaced_and_nothing_is_lost(
