@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ra_daemon.errors import ConfigError
 from ra_engine import registry
+from ra_engine.bundle import SUMS, Bundle, load_bundle
 from ra_engine.contracts import Scorer
+from ra_engine.errors import BundleError
 from ra_engine.registry import Broken as BrokenPlugin
 
 ALLOW_VARIABLE = "RA_DAEMON_PLUGINS"
@@ -85,8 +89,23 @@ def bundle_path(name: str, root: Path | None = None) -> Path:
     return known[name]
 
 
+def bundle_of(digest: str, root: Path | None = None) -> Bundle | None:
+    """The bundle whose digest (sha256 of its SHA256SUMS) a result names.
+
+    Returns:
+        None when no bundle here has it, or when its files are not those that were signed off.
+    """
+    for path in bundle_paths(root).values():
+        sums = path / SUMS
+        if sums.is_file() and hashlib.sha256(sums.read_bytes()).hexdigest() == digest:
+            with suppress(BundleError):
+                return load_bundle(path)
+    return None
+
+
 __all__ = [
     "BrokenPlugin",
+    "bundle_of",
     "bundle_path",
     "bundle_paths",
     "bundles",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ra_engine.bands import above_both, band_of, bands_of, sigmoid
 from ra_engine.manifest import Score, Severity
 from ra_engine.types import Batch, Category, Finding, Output, Side
 
@@ -41,12 +40,12 @@ class SeverityScorer:
             scores = output.arrays["score"][rows].astype(float)
             if output.manifest["unit"] == "image":
                 total = float(np.clip(scores[0], 0, scale * len(rows)))
-                above = _sigmoid(logits[0])
+                above = sigmoid(logits[0])
             else:
                 total = float(np.clip(scores, 0, scale).sum())
-                above = above_both(total, logits.sum(0), table) if both else _sigmoid(logits[0])
+                above = above_both(total, logits.sum(0), table) if both else sigmoid(logits[0])
             probabilities = bands_of(above)
-            index = bisect_left(edges, round(total)) + 1
+            index = band_of(total, edges)
             found.append(
                 [
                     Category(
@@ -59,21 +58,3 @@ class SeverityScorer:
                 ]
             )  # fmt: skip
         return found
-
-
-def above_both(total: float, logits: NDArray[np.float64], table: Severity) -> NDArray[np.float64]:
-    """P(total band > k) of two hands, from the total and the sum of the hands' logits."""
-    a, b, c = (np.asarray(v) for v in (table.a, table.b, table.c))
-    return _sigmoid(a * np.log1p(total) + b * logits + c)
-
-
-def bands_of(above: NDArray[np.float64]) -> tuple[float, ...]:
-    """Band probabilities from P(band > k), made to fall with k; they sum to 1."""
-    falling = np.minimum.accumulate(above)
-    edges = np.concatenate([[1.0], falling, [0.0]])
-    return tuple(float(p) for p in edges[:-1] - edges[1:])
-
-
-def _sigmoid(z: NDArray[np.float64]) -> NDArray[np.float64]:
-    out: NDArray[np.float64] = 1 / (1 + np.exp(-np.clip(z, -60, 60)))
-    return out

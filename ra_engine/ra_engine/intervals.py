@@ -13,4 +13,9 @@ def interval(table: IntervalTable, value: float, scale_max: float) -> Interval:
     band = min(bisect_left(table.upper, value), len(table.upper) - 1)
     low = max(0.0, value - max(0.0, table.low[band]))
     high = min(scale_max, value + max(0.0, table.high[band]))
-    return Interval(low=min(low, value), high=max(high, value), level=table.level)
+    return Interval(
+        low=min(low, value),
+        high=max(high, value),
+        level=table.level,
+        calibrated_on=table.reference,
+    )

@@ -66,7 +66,8 @@ class IntervalTable(Section):
     """Split-conformal limits by band of the predicted score (Mondrian).
 
     A prediction p with ``upper[i-1] < p <= upper[i]`` has the interval
-    [p - low[i], p + high[i]], clipped to the scale.
+    [p - low[i], p + high[i]], clipped to the scale. ``reference`` names the cohort in words;
+    where a manifest leaves it out, it is that of its table [severity].
     """
 
     level: float = Field(gt=0, lt=1)
@@ -74,6 +75,7 @@ class IntervalTable(Section):
     low: tuple[float, ...]
     high: tuple[float, ...]
     n: int = Field(ge=1, description="Calibration images.")
+    reference: str = ""
 
     @model_validator(mode="after")
     def _same_length(self) -> IntervalTable:
@@ -165,6 +167,19 @@ class Manifest(Section):
     cam: Cam | None = None
     locator: LocatorTable | None = None
     training: Training
+
+    @model_validator(mode="before")
+    @classmethod
+    def _cohort_of_intervals(cls, data: object) -> object:
+        """Say of each calibration table on whom it was made."""
+        if not isinstance(data, dict):
+            return data
+        score, severity = data.get("score"), data.get("severity")
+        if not isinstance(score, dict) or not isinstance(severity, dict):
+            return data
+        known = {"reference": severity.get("reference", "")}
+        tables = {k: {**known, **v} if isinstance(v, dict) else v for k, v in score.items()}
+        return {**data, "score": tables}
 
     @model_validator(mode="after")
     def _role_has_its_table(self) -> Manifest:

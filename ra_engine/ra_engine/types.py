@@ -140,11 +140,15 @@ class ModelRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
-    """A prediction interval: limits in the units of the value, level in (0, 1)."""
+    """A prediction interval: limits in the units of the value, level in (0, 1).
+
+    ``calibrated_on`` names the cohort in words; "" when it is not known.
+    """
 
     low: float
     high: float
     level: float = 0.9
+    calibrated_on: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +183,8 @@ class Measurement:
 class Category:
     """An ordered class: band ``index`` (1-based) of ``len(edges) + 1``; ``edges`` are upper limits.
 
-    Band 1 is "0" when the first edge is 0. ``probabilities`` sum to 1.
+    Band 1 is "0" when the first edge is 0. ``probabilities`` sum to 1; a scorer always gives them,
+    the sum of two images that a model of whole images scored has none.
     """
 
     kind: str

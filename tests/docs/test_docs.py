@@ -65,6 +65,16 @@ def test_conformance_names_what_the_receiver_takes() -> None:
     assert told - classes == set(scp.TRANSFER_SYNTAXES)
 
 
+def test_conformance_names_every_code_of_ours() -> None:
+    from ra_daemon.dicom import codes
+
+    text = (DOCS / "conformance.md").read_text()
+    table = text[text.index("### Codes of the scheme 99RADAEMON") :]
+    told = dict(re.findall(r"\| (RA\d{4}(?:-k-K)?) \| (.+) \|", table))
+    counted = {f"{v}-k-K": m.format(k="k", of="K") for v, m in codes.FAMILIES.items()}
+    assert told == {**codes.OWN, **counted}
+
+
 def test_the_plugin_tutorial_is_short_and_whole() -> None:
     from ra_engine.contracts import Scorer
 

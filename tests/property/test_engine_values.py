@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hypothesis.extra.numpy as hnp
 import numpy as np
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from ra_engine.bands import above_both, bands_of, logits_of
 from ra_engine.intervals import interval
 from ra_engine.manifest import IntervalTable, Severity
 from ra_engine.prepare import Preprocessing, prepare_image, tone_range
 from ra_engine.testing import sample_landmarks
 from ra_engine.types import Radiograph
 from ra_engine.views import apply, hand_view, invert
-from ra_plugins.severity import above_both, bands_of
 
 NUMBERS = st.floats(-50, 400, allow_nan=False)
 
@@ -44,6 +45,13 @@ def test_bands_are_probabilities(above: NDArray[np.float64]) -> None:
     assert len(bands) == len(above) + 1
     assert all(0 <= p <= 1 for p in bands)
     assert abs(sum(bands) - 1) < 1e-9
+
+
+@given(hnp.arrays(np.float64, st.integers(1, 8), elements=st.floats(-25, 25)))
+def test_logits_come_back_from_the_bands_that_they_made(logits: NDArray[np.float64]) -> None:
+    falling = np.minimum.accumulate(logits)
+    found = logits_of(bands_of(1 / (1 + np.exp(-falling))))
+    assert found == pytest.approx(falling, abs=1e-3)
 
 
 @given(st.floats(0, 280), hnp.arrays(np.float64, 2, elements=st.floats(-500, 500)))

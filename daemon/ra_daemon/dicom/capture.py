@@ -14,19 +14,20 @@ from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from ra_daemon.dicom import codes, read
-from ra_daemon.dicom.common import MANUFACTURER, MODEL, code_item, finish
-from ra_daemon.dicom.reference import DEMONSTRATION, NOT_DIAGNOSTIC, reference
+from ra_daemon.dicom.common import MANUFACTURER, MODEL, code_item, finish, interval_words
+from ra_daemon.dicom.reference import DEMONSTRATION, NOT_DIAGNOSTIC, STAMP, reference
 from ra_daemon.dicom.report_input import ReportInput
 from ra_daemon.dicom.uids import derive_uid
 from ra_daemon.domain import Refused, Scored
 from ra_daemon.errors import ComposeError
-from ra_engine.types import Affine, Category, Heatmap, Measurement, Radiograph, Side
+from ra_engine.types import Affine, Category, Heatmap, Measurement, QualityFlag, Radiograph, Side
 from ra_engine.views import KNUCKLE, WRIST, invert, quarter_turn
 
 SERIES_NUMBER = 9002
 HEIGHT = 900
 _HEAD, _FOOT, _BAR = 96, 44, 70
 _INK, _WARN = (235, 235, 235), (255, 214, 64)
+_SMALLEST = 9  # letters of a picture, in pixels
 Picture = NDArray[np.uint8]
 
 
@@ -168,30 +169,58 @@ def _words(
     image: Image.Image, scored: Scored, *, evidence: bool, threshold: float, demonstration: bool
 ) -> None:
     pen = ImageDraw.Draw(image)
-    pen.text((8, 4), _title(scored), fill=_INK, font=_font(19))
-    pen.text((8, 30), _band(scored), fill=_INK, font=_font(15))
     attention = "Right: model attention, not lesions; one fixed scale for all patients."
     if not evidence:
         attention = f"Right: no evidence above the threshold ({threshold:g}) in the model's map."
-    pen.text((8, 52), attention, fill=_INK, font=_font(14))
     warning = DEMONSTRATION if demonstration else NOT_DIAGNOSTIC
-    pen.text((8, 72), warning, fill=_WARN, font=_font(15))
-    foot = f"{NOT_DIAGNOSTIC}. AI result, not verified. 0 is not 'normal'."
-    pen.text((8, image.height - _FOOT + 6), foot, fill=_WARN, font=_font(14))
-    flags = [f.text for f in scored.findings if hasattr(f, "text")]
-    pen.text((8, image.height - _FOOT + 24), "; ".join(flags)[:110], fill=_INK, font=_font(12))
+    foot = f"{NOT_DIAGNOSTIC}. {STAMP}. 0 is not 'normal'."
+    flags = [f.text for f in scored.findings if isinstance(f, QualityFlag)]
+    below = image.height - _FOOT
+    for top, size, ink, words in (
+        (3, 18, _INK, _title(scored)),
+        (24, 15, _INK, interval_line(scored)),
+        (41, 14, _INK, _band(scored)),
+        (58, 14, _INK, attention),
+        (75, 15, _WARN, warning),
+        (below + 6, 14, _WARN, foot),
+        (below + 24, 12, _INK, "; ".join(flags)),
+    ):
+        _line(pen, (8, top), words, size, image.width, ink)
+
+
+def _line(
+    pen: ImageDraw.ImageDraw, at: tuple[int, int], words: str, size: int, width: int,
+    ink: tuple[int, int, int],
+) -> None:  # fmt: skip
+    """Write one line, smaller where it is long; what still does not fit ends with a whole word."""
+    room = width - 2 * at[0]
+    while size > _SMALLEST and pen.textlength(words, font=_font(size)) > room:
+        size -= 1
+    while pen.textlength(words, font=_font(size)) > room and " " in words:
+        words = words.removesuffix(" ...").rpartition(" ")[0] + " ..."
+    pen.text(at, words, fill=ink, font=_font(size))
+
+
+def _best(scored: Scored) -> Measurement | None:
+    """The score that the picture tells: the total, else the first one."""
+    values = [f for f in scored.findings if isinstance(f, Measurement) and f.kind != "svdh_member"]
+    return next((v for v in values if v.kind == "svdh_total"), values[0] if values else None)
 
 
 def _title(scored: Scored) -> str:
-    values = [f for f in scored.findings if isinstance(f, Measurement) and f.kind != "svdh_member"]
-    if not values:
+    best = _best(scored)
+    if best is None:
         return "No score"
-    best = next((v for v in values if v.kind == "svdh_total"), values[0])
-    text = f"Estimated damage (SvdH) {best.value:.1f} of {best.scale_max or 0:g}"
-    if best.interval is not None:
-        limits = best.interval
-        text += f"   {limits.level:.0%} PI {limits.low:.1f} to {limits.high:.1f}"
-    return text
+    return f"Estimated damage (SvdH) {best.value:.1f} of {best.scale_max or 0:g}"
+
+
+def interval_line(scored: Scored) -> str:
+    """The limits of the score and what they mean; "" where there are none."""
+    best = _best(scored)
+    if best is None or best.interval is None:
+        return ""
+    limits = best.interval
+    return f"{limits.low:.1f} to {limits.high:.1f}: {interval_words(limits)}"
 
 
 def _band(scored: Scored) -> str:
@@ -199,7 +228,7 @@ def _band(scored: Scored) -> str:
     if not bands:
         return ""
     edges = ", ".join(f"{e:g}" for e in bands[0].edges)
-    return f"{bands[0].label} (upper edges {edges}; {bands[0].reference})"[:120]
+    return f"{bands[0].label} (upper edges {edges}; {bands[0].reference})"
 
 
 def _letters(image: Image.Image, scored: Scored, scale: float, second: int) -> None:
@@ -250,7 +279,10 @@ def _describe(ds: Dataset, source: Dataset, given: ReportInput) -> None:
     ds.SecondaryCaptureDeviceSoftwareVersions = given.software_version
     words = DEMONSTRATION if given.demonstration else NOT_DIAGNOSTIC
     ds.DerivationDescription = f"Model attention overlay, {', '.join(models)}; {words}"
-    ds.DerivationCodeSequence = [code_item("RA0501", codes.SCHEME, "Model attention overlay")]
+    overlay = codes.own("RA0501")
+    ds.DerivationCodeSequence = [
+        code_item(str(overlay.CodeValue), codes.SCHEME, str(overlay.CodeMeaning))
+    ]
     item = Dataset()
     item.ReferencedSOPClassUID = source.SOPClassUID
     item.ReferencedSOPInstanceUID = source.SOPInstanceUID
@@ -264,5 +296,5 @@ def _describe(ds: Dataset, source: Dataset, given: ReportInput) -> None:
     ds.LossyImageCompression = "00"
     if source.get("RequestAttributesSequence"):
         ds.RequestAttributesSequence = source.RequestAttributesSequence
-    stamp = "DEMONSTRATION, not for clinical use" if given.demonstration else NOT_DIAGNOSTIC
+    stamp = f"DEMONSTRATION, {NOT_DIAGNOSTIC}" if given.demonstration else NOT_DIAGNOSTIC
     finish(ds, source, given, f"ra-daemon attention map ({stamp})")

@@ -8,6 +8,7 @@ from pydicom import Dataset
 
 from ra_daemon.dicom import codes
 from ra_daemon.dicom.report_input import ReportInput
+from ra_engine.types import Interval
 
 MANUFACTURER = "ra-daemon project"
 MODEL = "ra-daemon"
@@ -16,8 +17,11 @@ _DATED = ("InstanceCreation", "Content", "Series")
 
 
 def finish(ds: Dataset, source: Dataset, given: ReportInput, description: str) -> None:
-    """Set device, description, dates and the private scheme; copy the study's context."""
-    ds.SeriesDescription = description[:64]
+    """Set device, description, dates and the private scheme; copy the study's context.
+
+    ``description`` has at most 64 characters (LO).
+    """
+    ds.SeriesDescription = description
     ds.ManufacturerModelName = MODEL
     ds.SoftwareVersions = given.software_version
     ds.DeviceSerialNumber = given.serial_number
@@ -50,6 +54,16 @@ def _scheme() -> Dataset:
     item.CodingSchemeVersion = "1"
     item.CodingSchemeResponsibleOrganization = MANUFACTURER
     return item
+
+
+def interval_words(limits: Interval) -> str:
+    """Level and calibration of an interval, for people."""
+    cohort = (
+        f"calibrated on {limits.calibrated_on}"
+        if limits.calibrated_on
+        else ("calibrated on images that its model does not name")
+    )
+    return f"{round(100 * limits.level, 1):g} % prediction interval, {cohort}"
 
 
 def code_item(value: str, scheme: str, meaning: str) -> Dataset:

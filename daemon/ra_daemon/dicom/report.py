@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from highdicom.sr import (
-    AlgorithmIdentification,
-    CodedConcept,
     Comprehensive3DSR,
     ComprehensiveSR,
     DeviceObserverIdentifyingAttributes,
     EnhancedSR,
-    FindingSite,
     LanguageOfContentItemAndDescendants,
-    Measurement,
     MeasurementReport,
-    MeasurementsAndQualitativeEvaluations,
     ObservationContext,
     ObserverContext,
-    QualitativeEvaluation,
-    SourceImageForMeasurement,
-    SourceImageForMeasurementGroup,
-    TrackingIdentifier,
 )
 from pydicom import Dataset
 
 from ra_daemon.dicom import codes
 from ra_daemon.dicom.common import MANUFACTURER, MODEL, finish
-from ra_daemon.dicom.reference import DEMONSTRATION, STAMP, evidence_of, reference
+from ra_daemon.dicom.groups import Groups
+from ra_daemon.dicom.reference import evidence_of, reference
 from ra_daemon.dicom.report_input import ReportInput
 from ra_daemon.dicom.uids import derive_uid
 from ra_daemon.exposures import CR, DX_PRESENTATION, DX_PROCESSING
-from ra_engine.types import Category, QualityFlag, Side
-from ra_engine.types import Measurement as Value
 
 SERIES_NUMBER = 9001
 _CLASSES = {
@@ -40,8 +28,6 @@ _CLASSES = {
     "comprehensive": ComprehensiveSR,
     "enhanced": EnhancedSR,
 }
-ZERO_STATEMENT = "0 is not normal: it excludes neither arthritis nor fracture"
-_MEANING_LIMIT = 64
 _WORDS = {
     "sr": "SvdH damage score",
     "refusal": "Not analysed",
@@ -55,7 +41,7 @@ def compose_report(given: ReportInput) -> Dataset:
         sources = [reference(p) for p in given.sources]
     else:
         sources = evidence_of(reference(given.sources[0]))
-    groups = _Groups(given, sources)
+    groups = Groups(given, sources)
     make = {"sr": groups.scores, "refusal": groups.refusal, "retraction": groups.retraction}
     kind = given.kind
     content = make[kind]()
@@ -82,9 +68,8 @@ def compose_report(given: ReportInput) -> Dataset:
         institution_name=None,
         performed_procedure_codes=[codes.own("RA0901")],
     )
-    words = _WORDS[kind]
-    stamp = "DEMONSTRATION, not for clinical use" if given.demonstration else STAMP
-    finish(ds, first, given, f"ra-daemon {words} ({stamp})")
+    stamp = "DEMONSTRATION; AI, not verified" if given.demonstration else "AI, not verified"
+    finish(ds, first, given, f"ra-daemon {_WORDS[kind]} ({stamp})")
     _requested(ds, first)
     if given.predecessor_uid is not None:
         _predecessor(ds, first, given)
@@ -118,175 +103,6 @@ def _describable(source: Dataset) -> bool:
     if source.SOPClassUID not in (CR, DX_PRESENTATION, DX_PROCESSING):
         return False
     return all(source.get(k) for k in needed) and source.Modality not in ("CT", "MR", "PT")
-
-
-class _Groups:
-    """Builds the measurement groups of one report."""
-
-    def __init__(self, given: ReportInput, sources: Sequence[Dataset]) -> None:
-        self._given = given
-        self._sources = sources
-        self._parts = given.uid_parts("tracking")
-
-    def scores(self) -> list[MeasurementsAndQualitativeEvaluations]:
-        """One group for each score, member and band, the whole before its parts."""
-        scored = self._given.scored
-        if scored is None:
-            return []
-        values = [f for f in scored.findings if isinstance(f, Value)]
-        bands = [f for f in scored.findings if isinstance(f, Category)]
-        flags = [f for f in scored.findings if isinstance(f, QualityFlag)]
-        groups = [self._score(v, flags if i == 0 else []) for i, v in enumerate(values)]
-        return groups + [self._band(b) for b in bands]
-
-    def refusal(self) -> list[MeasurementsAndQualitativeEvaluations]:
-        """A single group that says why there is no score."""
-        refused = self._given.refused
-        if refused is None:
-            return []
-        reason = CodedConcept(
-            f"RA-{_short(refused.reason.value)}", codes.SCHEME, refused.text[:_MEANING_LIMIT]
-        )
-        return [
-            self._group(
-                "Not analysed", codes.own("RA0402"), Side.UNKNOWN, "gate", "1", [],
-                [QualitativeEvaluation(codes.own("RA0303"), reason)],
-            )
-        ]  # fmt: skip
-
-    def retraction(self) -> list[MeasurementsAndQualitativeEvaluations]:
-        """A single group: the report named as predecessor must not be used, and why."""
-        said = [_statement("RA-S5", "The earlier report must not be used")]
-        return [
-            self._group(
-                "Result retracted", codes.own("RA0403"), Side.UNKNOWN, "retraction", "1", [], said,
-                [f"reason: {self._given.retracted}"],
-            )
-        ]  # fmt: skip
-
-    def _score(
-        self, value: Value, flags: Sequence[QualityFlag]
-    ) -> MeasurementsAndQualitativeEvaluations:
-        concept = CodedConcept(*value.code)
-        member = value.kind == "svdh_member"
-        # Another plugin's value is no SvdH score: nothing that is true of the score is said of it.
-        ours = value.kind.startswith("svdh_")
-        stacked, unit = ours and not member, codes.unit(value.units)
-        numbers = [
-            self._number(
-                concept, value.value, codes.MEAN if stacked else None,
-                codes.own("RA0201") if stacked else None, unit=unit,
-            )
-        ]  # fmt: skip
-        if value.interval is not None:
-            for code, limit in (("RA0211", value.interval.low), ("RA0212", value.interval.high)):
-                numbers.append(self._number(codes.own(code), limit, codes.own(code), unit=unit))
-        if value.spread is not None:
-            spread = codes.own("RA0213")
-            numbers.append(self._number(spread, value.spread, spread, unit=unit))
-        said: list[QualitativeEvaluation] = []
-        if stacked:
-            said.append(_statement("RA-S1", ZERO_STATEMENT))
-        if not member and value.model.demonstration:
-            said.append(_statement("RA-S2", "Demonstration model, not for clinical use"))
-        said += [
-            QualitativeEvaluation(
-                codes.own("RA0301"),
-                CodedConcept(f"RA-{_short(f.code)}", codes.SCHEME, f.text[:_MEANING_LIMIT]),
-            )
-            for f in flags
-        ]
-        name = f"SvdH {value.label}" if member else value.label
-        parameters = [
-            f"bundle {value.model.bundle} {value.model.version} sha256 {value.model.digest[:16]}",
-            f"engine {value.model.engine} {value.model.precision}",
-            f"intended use: {value.model.intended_use}",
-        ]
-        if value.model.demonstration:
-            parameters.append(DEMONSTRATION)
-        algorithm = f"{value.model.bundle}/{value.label}" if member else value.model.bundle
-        finding = codes.own("RA0401") if ours else concept
-        return self._group(
-            name, finding, value.side, algorithm, value.model.version, numbers, said, parameters,
-        )  # fmt: skip
-
-    def _band(self, band: Category) -> MeasurementsAndQualitativeEvaluations:
-        edges = ", ".join(f"{e:g}" for e in band.edges)
-        said = [
-            QualitativeEvaluation(
-                codes.own("RA0101"), CodedConcept(f"RA-B{band.index}", codes.SCHEME, band.label)
-            ),
-            _statement("RA-S3", f"Upper edges {edges}"),
-            _statement("RA-S4", f"Reference: {band.reference}"),
-        ]
-        numbers = [
-            self._number(
-                CodedConcept(f"RA0103-{k}", codes.SCHEME, f"Probability of damage band {k}"), p
-            )
-            for k, p in enumerate(band.probabilities, start=1)
-        ]
-        return self._group(
-            "Damage band", codes.own("RA0401"), band.side, band.model.bundle, band.model.version,
-            numbers, said,
-        )  # fmt: skip
-
-    def _number(
-        self, name: CodedConcept, value: float, derivation: CodedConcept | None = None,
-        method: CodedConcept | None = None, unit: CodedConcept = codes.NO_UNITS,
-    ) -> Measurement:  # fmt: skip
-        """A NUM; the method stands on it, never on its group (a known fault of the library)."""
-        source = self._sources[0]
-        return Measurement(
-            name=name,
-            value=round(value, 4),
-            unit=unit,
-            derivation=derivation,
-            method=method,
-            referenced_images=[
-                SourceImageForMeasurement(source.SOPClassUID, source.SOPInstanceUID)
-            ],
-        )
-
-    def _group(
-        self, identifier: str, finding: CodedConcept, side: Side, algorithm: str, version: str,
-        numbers: Sequence[Measurement], said: Sequence[QualitativeEvaluation],
-        parameters: Sequence[str] = (),
-    ) -> MeasurementsAndQualitativeEvaluations:  # fmt: skip
-        return MeasurementsAndQualitativeEvaluations(
-            tracking_identifier=TrackingIdentifier(
-                uid=derive_uid(*self._parts, identifier, side.value), identifier=identifier
-            ),
-            finding_type=finding,
-            finding_sites=[FindingSite(codes.HAND, laterality=self._laterality(side))],
-            algorithm_id=AlgorithmIdentification(
-                name=algorithm, version=version, parameters=list(parameters) or None
-            ),
-            measurements=list(numbers) or None,
-            qualitative_evaluations=list(said) or None,
-            source_images=[
-                SourceImageForMeasurementGroup(s.SOPClassUID, s.SOPInstanceUID)
-                for s in self._sources[:1]
-            ],
-        )
-
-    def _laterality(self, side: Side) -> CodedConcept | None:
-        if side is Side.LEFT:
-            return codes.LEFT
-        if side is Side.RIGHT:
-            return codes.RIGHT
-        scored = self._given.scored
-        both = scored is not None and scored.hands == "both"
-        return codes.BILATERAL if both and side is Side.UNKNOWN else None
-
-
-def _statement(value: str, text: str) -> QualitativeEvaluation:
-    concept = CodedConcept(value, codes.SCHEME, text[:_MEANING_LIMIT])
-    return QualitativeEvaluation(codes.own("RA0304"), concept)
-
-
-def _short(code: str) -> str:
-    """A code value of at most 16 characters with its prefix."""
-    return code.upper().replace("_", "")[:12]
 
 
 def _requested(ds: Dataset, source: Dataset) -> None:

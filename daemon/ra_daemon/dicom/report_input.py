@@ -18,7 +18,7 @@ class ReportInput:
     """One result on its way to DICOM.
 
     Attributes:
-        sources: files of the image, or of the two images of an aggregate.
+        sources: file of the image, or of the two images of an aggregate in the order of its views.
         source_digests: data-set sha256 of each, in the same order.
         created_at: UTC; every date and time of the objects comes from it.
         predecessor_uid: SOP instance UID of the report that this one replaces; its class and kind

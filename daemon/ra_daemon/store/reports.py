@@ -46,7 +46,7 @@ class ReportTask:
 
     Attributes:
         paths: of the source files, relative to the store's root; two for an aggregate, in the
-            order of their admission.
+            order of its views: the left hand, then the right one.
         dataset_sha256s: their digests, in the same order.
         header: of the (later) source; None when it could not be parsed.
         scored: with its heatmaps; None for a refusal.
@@ -270,14 +270,13 @@ def _retraction(conn: sa.Connection, row: sa.RowMapping) -> ReportTask:
 
 
 def _sources(conn: sa.Connection, row: sa.RowMapping) -> list[tuple[str, str]]:
-    query = sa.select(instance.c.path, instance.c.dataset_sha256).order_by(instance.c.id)
+    query = sa.select(instance.c.path, instance.c.dataset_sha256)
     if row["kind"] == "aggregate":
-        query = query.where(
-            instance.c.id.in_(
-                sa.select(outcome.c.instance_id)
-                .join(outcome_source, outcome_source.c.source_id == outcome.c.id)
-                .where(outcome_source.c.outcome_id == row["outcome_id"])
-            )
+        query = (
+            query.join(outcome, outcome.c.instance_id == instance.c.id)
+            .join(outcome_source, outcome_source.c.source_id == outcome.c.id)
+            .where(outcome_source.c.outcome_id == row["outcome_id"])
+            .order_by(outcome.c.hands)  # "left" before "right"
         )
     else:
         query = query.where(instance.c.id == row["o_instance_id"])

@@ -5,23 +5,21 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import Engine
 
-from ra_daemon import log
+from ra_daemon import log, plugins
 from ra_daemon.config import Config
-from ra_daemon.domain import Scored
 from ra_daemon.store import reconcile, removals, retention, studies
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.reconcile import Discrepancy
-from ra_engine.types import Finding, Interval, Measurement, QualityFlag, Side
+from ra_daemon.worker.aggregate import total_of
+from ra_engine.manifest import Manifest
 
 _log = log.get(__name__)
 _FILES_EVERY_S = 3600.0
-TOTAL = ("RA0001", "99RADAEMON", "Estimated SvdH score, both hands, range 0-280")
 
 
 class Housekeeping:
@@ -34,6 +32,7 @@ class Housekeeping:
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
         self._scheduler = BackgroundScheduler(timezone="UTC")
         self._files_due = 0.0
+        self._manifests: dict[str, Manifest] = {}
 
     def start(self) -> None:
         """Begin."""
@@ -51,7 +50,7 @@ class Housekeeping:
     def aggregate(self) -> None:
         """Sum the two single-hand images of every study that has become quiet."""
         for key in studies.quiet_studies(self._engine, self._config.schedule.quiet_s):
-            summed = total_of(key.left.scored, key.right.scored)
+            summed = total_of(key.left.scored, key.right.scored, self._manifest_of)
             if summed is None:
                 continue
             route = next((r for r in self._config.route if r.name == key.later.route), None)
@@ -63,6 +62,15 @@ class Housekeeping:
                 deliver=route.deliver if route else "database-only",
             )
             _log.info("study.aggregated", study=log.uid_key(key.study_instance_uid))
+
+    def _manifest_of(self, digest: str) -> Manifest | None:
+        """Of the bundle with that digest; None when it is not here any more."""
+        if digest not in self._manifests:
+            bundle = plugins.bundle_of(digest, self._config.root)
+            if bundle is None:
+                return None
+            self._manifests[digest] = bundle.manifest
+        return self._manifests[digest]
 
     def retain(self) -> None:
         """Finish removals that a crash left, then purge what ``retain_pixels_days`` lets go."""
@@ -108,54 +116,3 @@ class Housekeeping:
                 _log.error("chore.failed", chore=chore.__name__, error=type(error).__name__)
 
         self._scheduler.add_job(guarded, "interval", seconds=seconds, max_instances=1)
-
-
-def total_of(left: Scored, right: Scored) -> Scored | None:
-    """The total of two single-hand images of one bundle, engine and preprocessing.
-
-    Its interval: each limit's distance is the root of the sum of the squares of the hands'
-    distances; wider than the truth where the hands' errors are independent of each other.
-    """
-    values = [_score_of(s) for s in (left, right)]
-    if values[0] is None or values[1] is None or values[0].model != values[1].model:
-        return None
-    a, b = values[0], values[1]
-    value = a.value + b.value
-    findings: list[Finding] = [
-        Measurement(
-            kind="svdh_total",
-            label="aggregate of two images",
-            value=value,
-            units=a.units,
-            code=TOTAL,
-            model=a.model,
-            interval=_combined(a, b),
-            scale_max=280.0,
-        ),
-        replace(a, view=None),
-        replace(b, view=None),
-        QualityFlag(code="aggregate", text="Sum of two images, one hand each."),
-    ]
-    return Scored(
-        views=(),
-        findings=tuple(findings),
-        laterality=Side.UNKNOWN,
-        laterality_source="tags",
-        hands="both",
-    )
-
-
-def _score_of(scored: Scored) -> Measurement | None:
-    kinds = ("svdh_left", "svdh_right")
-    found = [f for f in scored.findings if isinstance(f, Measurement) and f.kind in kinds]
-    return found[0] if found else None
-
-
-def _combined(a: Measurement, b: Measurement) -> Interval | None:
-    if a.interval is None or b.interval is None:
-        return None
-    value = a.value + b.value
-    down = ((a.value - a.interval.low) ** 2 + (b.value - b.interval.low) ** 2) ** 0.5
-    up = ((a.interval.high - a.value) ** 2 + (b.interval.high - b.value) ** 2) ** 0.5
-    low, high = max(0.0, value - down), min(280.0, value + up)
-    return Interval(low=low, high=high, level=a.interval.level)

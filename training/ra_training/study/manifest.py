@@ -43,7 +43,8 @@ def score_tables(study: Study, sets: Sets, results: Results, carried: Carried) -
                 + (", with both hands of a visit" if kind == "both" else ""),
             )
         table = conformal.fit(predicted, known, bands=max(1, min(6, len(known) // 40))).table()
-        text += f"\n[score.{kind}]\n" + _rows(table)
+        cohort = {"reference": f"calibration set of study {study.name} ({study.label})"}
+        text += f"\n[score.{kind}]\n" + _rows(table | cohort)
     if carried.classes:
         text += "\n[severity]\n" + _rows(_severity(study, results, carried, cases, score, truth))
     return text

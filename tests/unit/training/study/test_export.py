@@ -112,6 +112,7 @@ def test_hands_are_calibrated_alone_and_in_pairs(hands: Finished, tmp_path: Path
     assert manifest.score.hand is not None
     assert manifest.score.both is not None
     assert (manifest.score.hand.n, manifest.score.both.n) == (80, 40)
+    assert manifest.score.both.reference.startswith("calibration set of study ")
     assert manifest.severity is not None
     assert manifest.severity.edges_both == tuple(2 * e for e in manifest.severity.edges_hand)
     assert len(manifest.severity.a) == len(sets.edges)
