@@ -3,12 +3,14 @@ the metadata of others."""
 
 from __future__ import annotations
 
+import configparser
 import importlib
 import importlib.util
 import os
 import shutil
 import subprocess
 import sys
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,28 @@ def entry_point(
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {dist}\nVersion: {version}\n")
     (info / "entry_points.txt").write_text(f"[{group}]\n{name} = {target}\n")
+    importlib.invalidate_caches()
+
+
+def instead_of_ours(folder: Path, group: str, name: str, target: str) -> None:
+    """Write ra-daemon's own metadata with another object behind one of its entry points.
+
+    No plugin may take a built-in's name; a test that needs a faulty built-in puts ``folder`` before
+    the installed ra-daemon on the path.
+    """
+    real = distribution("ra-daemon")
+    table = configparser.ConfigParser(delimiters=("=",))
+    table.optionxform = str  # type: ignore[assignment, method-assign]
+    table.read_string(real.read_text("entry_points.txt") or "")
+    assert name in table[group], f"ra-daemon has no {name} in {group}"
+    table[group][name] = target
+    info = folder / f"ra_daemon-{real.version}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: ra-daemon\nVersion: {real.version}\n"
+    )
+    with (info / "entry_points.txt").open("w") as stream:
+        table.write(stream)
     importlib.invalidate_caches()
 
 

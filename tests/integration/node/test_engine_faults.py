@@ -48,7 +48,11 @@ class Faults:
 
 @pytest.fixture(scope="module")
 def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return thirdparty.install("ra_backend_bad", tmp_path_factory.mktemp("plugins"))
+    folder = thirdparty.install("ra_backend_bad", tmp_path_factory.mktemp("plugins"))
+    thirdparty.instead_of_ours(
+        folder, "ra_engine.backends", "onnxruntime", "ra_backend_bad:BadBackend"
+    )
+    return folder
 
 
 @pytest.fixture
@@ -162,7 +166,7 @@ def process_of(tmp_path: Path, *, shadow: str = "", order: str = "onnxruntime") 
     [
         ("driver", "backend.failed", "driver does not answer"),
         ("computes_nothing", "backend.failed", "illegal memory access"),
-        ("foreign", "scorer.unready", "RuntimeError: libnothing.so.1: cannot open shared object"),
+        ("foreign", "backend.failed", "RuntimeError: libnothing.so.1: cannot open"),
         ("dies", "scorer.unready", "died at start"),
     ],
 )

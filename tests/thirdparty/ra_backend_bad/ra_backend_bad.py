@@ -1,4 +1,4 @@
-"""ONNX Runtime with the faults of a GPU: it takes the place of the reference backend.
+"""ONNX Runtime with the faults of a GPU: tests put it in the place of the reference backend.
 
 Which fault there is, is told by the names of files in the folder ``RA_BAD_ENGINE``, so that a test
 can make and mend it while a node runs.
