@@ -17,7 +17,7 @@ _RESULTS = """
 SELECT created_at, source_sha256, hands, kind, value, low, high, scale_max, bundle, bundle_version,
   engine, demonstration
 FROM v1_results
-WHERE status = 'current' AND role = 'active' AND low IS NOT NULL
+WHERE status = 'current' AND role = 'active' AND (low IS NOT NULL OR kind = 'svdh_total')
 ORDER BY outcome_id DESC, kind DESC LIMIT :limit
 """
 _REFUSALS = """

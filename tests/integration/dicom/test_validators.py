@@ -69,7 +69,7 @@ def merged(base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, di
     return made
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_dciodvfy_finds_no_error(
     matrix: dict[str, dict[str, Path]], merged: dict[str, dict[str, Path]]
 ) -> None:
@@ -82,7 +82,7 @@ def test_dciodvfy_finds_no_error(
     assert faults == {}
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_pixelmed_finds_no_error(
     matrix: dict[str, dict[str, Path]], merged: dict[str, dict[str, Path]]
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,15 @@ def test_the_page_runs_no_script_and_loads_nothing(config: Config, engine: sa.En
     assert "default-src 'none'" in answer.headers["content-security-policy"]
     assert "<script" not in answer.text
     assert "http" not in answer.text
+
+
+def test_a_total_without_an_interval_is_shown_as_one(config: Config, engine: sa.Engine) -> None:
+    """Of two single-hand images whose bundle has no table for sums."""
+    bare = replace(verdicts.scored(), findings=(verdicts.total(42.0, interval=None),))
+    verdicts.record(engine, JobQueue(engine), verdicts.admission("1.5"), bare)
+    page = TestClient(create_app(config, engine)).get("/").text
+    assert "svdh_total" in page
+    assert ">none</td>" in page
 
 
 def test_the_server_serves_in_a_thread_and_stops(config: Config, engine: sa.Engine) -> None:
