@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import uuid
 from collections.abc import Sequence
-from pathlib import Path
 
 from pydicom import Dataset
 
@@ -13,7 +11,7 @@ from ra_daemon import __version__, checkpoints
 from ra_daemon.config import Config
 from ra_daemon.dicom import read
 from ra_daemon.dicom.report_input import ReportInput, SrClass
-from ra_daemon.domain import Composed, Refused, Scored
+from ra_daemon.domain import Composed
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.reports import ReportTask
 from ra_engine.types import Heatmap
@@ -61,24 +59,6 @@ def compose(task: ReportTask, store: ObjectStore, config: Config) -> list[Compos
         )
     checkpoints.hit("composed")
     return made
-
-
-def compose_files(
-    source: Path, outcome: Scored | Refused, out: Path, given: ReportInput
-) -> dict[str, Path]:
-    """Write objects with fresh UIDs beside each other, for files that never saw a node."""
-    written = {}
-    names = {"sr": "sr", "refusal": "sr", "capture": "heatmap"}
-    for kind, dataset in datasets(given):
-        path = out / f"{source.stem}.{names[kind]}.dcm"
-        path.write_bytes(encoded(dataset))
-        written[kind] = path
-    return written
-
-
-def fresh_salt() -> str:
-    """A salt that no other run has."""
-    return uuid.uuid4().hex
 
 
 def datasets(given: ReportInput) -> list[tuple[str, Dataset]]:

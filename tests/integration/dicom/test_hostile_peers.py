@@ -167,7 +167,8 @@ def test_connections_that_say_nothing_are_limited(tmp_path: Path) -> None:
     config = site(tmp_path / "store", max_pending=5)
     with receiving(config), ExitStack() as stack:
         silent = [stack.enter_context(raw(config)) for _ in range(12)]
-        wait_until(lambda: refused(config).get("too_many_pending", 0) >= 7, 5)
+        # 7, less those that came after a silent one had been given up on a slow machine
+        wait_until(lambda: refused(config).get("too_many_pending", 0) >= 5, 20)
         for link in silent:
             assert read_pdu(link)[0] in (0, ABORT)
         wait_until(lambda: echo(config), 10)

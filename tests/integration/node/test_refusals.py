@@ -8,6 +8,8 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
+from ra_daemon.dicom.codes import REASONS
+from ra_daemon.domain import Reason, Refused
 from tests.support.processes import run_node, wait_until
 from tests.support.site import (
     REPORTS,
@@ -69,8 +71,13 @@ def test_refusals_go_back_where_the_route_says_so(tmp_path: Path) -> None:
             refusal = refusals[str(source.SOPInstanceUID)]
             assert report.StudyInstanceUID == source.StudyInstanceUID
             assert refusal["sr_instance_uid"] == report.SOPInstanceUID
-            meanings = [str(e.value) for e in report.iterall() if e.keyword == "CodeMeaning"]
-            assert refusal["reason"][:64].strip() in meanings
+            values = [str(e.value) for e in report.iterall() if e.keyword == "CodeValue"]
+            assert REASONS[Reason(refusal["reason_code"])] in values
+            texts = [str(e.value) for e in report.iterall() if e.keyword == "TextValue"]
+            # what the code does not say stands as text, in full
+            plain = Refused(reason=Reason(refusal["reason_code"])).text
+            detail = refusal["reason"].removeprefix(plain).strip()
+            assert detail in texts or not detail
         assert len(sink.kept) == 2
         assert column(site, "SELECT DISTINCT state FROM v1_deliveries") == ["sent"]
         paths = [sink.folder / f"{r.SOPInstanceUID}.dcm" for r in reports]
