@@ -263,7 +263,7 @@ def _port(site: Path) -> int:
     return int(tomllib.loads((site / "ra-daemon.toml").read_text())["node"]["port"])
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 @pytest.mark.xdist_group("kill")
 def test_kill_at_every_point_and_at_any_time(tmp_path: Path) -> None:
     each = int(os.environ.get("RA_KILLS", "2"))
