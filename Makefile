@@ -3,7 +3,8 @@
 
 PYTHON ?= python3
 OUT ?= ra-demo
-# pytest workers; loadgroup keeps the tests that share a server on one of them
+# pytest workers; loadgroup keeps the tests that share a server on one of them. Threads of torch that
+# spin while they wait (OMP_WAIT_POLICY) would take the cores from the other workers.
 WORKERS ?= auto
 PYTEST_ARGS ?=
 BIN := .venv/bin
@@ -27,7 +28,7 @@ demo: install ## the whole loop on generated radiographs, results under ra-demo/
 	@$(BIN)/ra-daemon demo --no-serve --out "$(OUT)"
 
 test: dev peers ## all tests but the nightly ones, with coverage
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 lint: dev ## style, types, layers, deploy files
 	$(BIN)/ruff check .
