@@ -190,8 +190,8 @@ weights says nothing.
 
 {big}
 
-**Demonstration bundle, 384 x 288, one hand.** Its INT8 file here is calibrated on noise, for its speed
-only: what the numeric gate lets pass keeps more convolutions in FP32 and is slower.
+**Demonstration bundle, 384 x 288, one hand.** Its INT8 file here is calibrated on noise, for its
+speed only: what the numeric gate lets pass keeps more convolutions in FP32 and is slower.
 
 {small}
 
