@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.config import settings
@@ -18,6 +16,8 @@ from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
+from ra_daemon.dicom import elements, grey
+from ra_daemon.dicom.mask import mask_of
 from ra_daemon.dicom.nvimgcodec import FrameDecoder
 from ra_daemon.dicom.sides import side_of
 from ra_daemon.domain import Header, Reason, Refused
@@ -27,10 +27,7 @@ from ra_engine.types import Radiograph, Side
 settings.reading_validation_mode = 0  # dirty values are ours to judge, not pydicom's to refuse
 
 _CHUNK = 1 << 20
-_MAX_TEXT = 512  # characters; no value representation that we keep allows more than 64 or 1024
 _MAX_UID = 64
-_TOP = 65535  # the highest of 16 bits
-_INTEGER = 1e-3  # grey values; what is nearer to a whole number is one
 _PICTURES = {
     b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"BM": "BMP", b"II*\0": "TIFF", b"MM\0*": "TIFF",
 }  # fmt: skip
@@ -113,7 +110,7 @@ def identify(path: Path) -> Header | None:
 
 
 def _header(ds: Dataset) -> Header:
-    ids = [_text(ds, k) for k in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID")]
+    ids = [elements.text(ds, k) for k in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID")]
     if not all(ids):
         raise UnreadableError("The object lacks SOP class, SOP instance or study UID.")
     if any(len(i) > _MAX_UID for i in ids):
@@ -122,36 +119,38 @@ def _header(ds: Dataset) -> Header:
         sop_class_uid=ids[0],
         sop_instance_uid=ids[1],
         study_instance_uid=ids[2],
-        series_instance_uid=_text(ds, "SeriesInstanceUID"),
-        patient_id=_text(ds, "PatientID"),
+        series_instance_uid=elements.text(ds, "SeriesInstanceUID"),
+        patient_id=elements.text(ds, "PatientID"),
         patient_age_years=_age(ds),
-        patient_sex=_text(ds, "PatientSex"),
-        accession_number=_text(ds, "AccessionNumber"),
-        study_date=_text(ds, "StudyDate"),
-        study_description=_text(ds, "StudyDescription"),
-        series_description=_text(ds, "SeriesDescription"),
-        body_part=_text(ds, "BodyPartExamined"),
-        view_position=_text(ds, "ViewPosition"),
-        laterality=_text(ds, "ImageLaterality") or _text(ds, "Laterality"),
-        image_type=tuple(str(v) for v in _values(ds, "ImageType")),
-        modality=_text(ds, "Modality"),
-        photometric=_text(ds, "PhotometricInterpretation"),
-        manufacturer=_text(ds, "Manufacturer"),
-        rows=_number(ds, "Rows"),
-        columns=_number(ds, "Columns"),
-        burned_in_annotation=_text(ds, "BurnedInAnnotation"),
-        presentation_intent=_text(ds, "PresentationIntentType"),
+        patient_sex=elements.text(ds, "PatientSex"),
+        accession_number=elements.text(ds, "AccessionNumber"),
+        study_date=elements.text(ds, "StudyDate"),
+        study_description=elements.text(ds, "StudyDescription"),
+        series_description=elements.text(ds, "SeriesDescription"),
+        body_part=elements.text(ds, "BodyPartExamined"),
+        view_position=elements.text(ds, "ViewPosition"),
+        laterality=elements.text(ds, "ImageLaterality") or elements.text(ds, "Laterality"),
+        image_type=tuple(str(v) for v in elements.values(ds, "ImageType")),
+        modality=elements.text(ds, "Modality"),
+        photometric=elements.text(ds, "PhotometricInterpretation"),
+        manufacturer=elements.text(ds, "Manufacturer"),
+        rows=elements.number(ds, "Rows"),
+        columns=elements.number(ds, "Columns"),
+        burned_in_annotation=elements.text(ds, "BurnedInAnnotation"),
+        presentation_intent=elements.text(ds, "PresentationIntentType"),
         transfer_syntax_uid=str(getattr(ds.file_meta, "TransferSyntaxUID", "")),
-        acquisition_date=_text(ds, "AcquisitionDate") or _text(ds, "AcquisitionDateTime")[:8],
-        acquisition_time=_text(ds, "AcquisitionTime") or _text(ds, "AcquisitionDateTime")[8:],
-        acquisition_number=_text(ds, "AcquisitionNumber"),
-        irradiation_event_uid=_text(ds, "IrradiationEventUID"),
-        protocol_name=_text(ds, "ProtocolName"),
-        image_comments=_text(ds, "ImageComments"),
-        conversion_type=_text(ds, "ConversionType"),
+        acquisition_date=elements.text(ds, "AcquisitionDate")
+        or elements.text(ds, "AcquisitionDateTime")[:8],
+        acquisition_time=elements.text(ds, "AcquisitionTime")
+        or elements.text(ds, "AcquisitionDateTime")[8:],
+        acquisition_number=elements.text(ds, "AcquisitionNumber"),
+        irradiation_event_uid=elements.text(ds, "IrradiationEventUID"),
+        protocol_name=elements.text(ds, "ProtocolName"),
+        image_comments=elements.text(ds, "ImageComments"),
+        conversion_type=elements.text(ds, "ConversionType"),
         view_codes=_codes(ds, "ViewCodeSequence"),
         region_codes=_codes(ds, "AnatomicRegionSequence"),
-        made_from_others=any(_values(ds, k) for k in _ORIGINS),
+        made_from_others=any(elements.values(ds, k) for k in _ORIGINS),
     )
 
 
@@ -165,22 +164,22 @@ def decode(path: Path, first: FrameDecoder | None = None) -> Radiograph | Refuse
         UnreadableError: no decoder reads it.
     """
     ds = _dataset(path, pixels=True)
-    photometric = _text(ds, "PhotometricInterpretation")
+    photometric = elements.text(ds, "PhotometricInterpretation")
     if photometric not in ("MONOCHROME1", "MONOCHROME2"):
         return Refused(reason=Reason.UNSUPPORTED_PHOTOMETRY, detail=f"{photometric or 'none'}.")
-    if _number(ds, "NumberOfFrames") > 1:
+    if elements.number(ds, "NumberOfFrames") > 1:
         return Refused(reason=Reason.UNSUPPORTED_SOP_CLASS, detail="More than one frame.")
     stored = _pixels(ds, first)
-    values, window = _presentation(ds, _modality(ds, stored))
-    shifted, offset, scale = _unsigned(values)
-    inverted = _inverted(ds, photometric)
+    values, window = grey.presentation(ds, grey.modality(ds, stored))
+    shifted, offset, scale = grey.unsigned(values)
+    inverted = grey.inverted(ds, photometric)
     spacing, spacing_source = _spacing(ds)
     side, side_source = _side(ds)
     shifted.flags.writeable = False
     return Radiograph(
         pixels=shifted,
         inverted=inverted,
-        mask=_mask(ds, stored, shifted, inverted=inverted),
+        mask=mask_of(ds, stored, shifted, inverted=inverted),
         spacing_mm=spacing,
         spacing_source=spacing_source,
         window=None if window is None else ((window[0] - offset) * scale, window[1] * scale),
@@ -251,55 +250,31 @@ def _cut_short(path: Path, ds: Dataset) -> bool:
     syntax = getattr(ds.file_meta, "TransferSyntaxUID", None)
     if syntax is not None and not syntax.is_transfer_syntax:
         raise UnreadableError("The transfer syntax is not one of the standard's.")
-    if syntax is None or syntax.is_compressed or syntax.is_deflated or not _number(ds, "Rows"):
+    if (
+        syntax is None
+        or syntax.is_compressed
+        or syntax.is_deflated
+        or not elements.number(ds, "Rows")
+    ):
         return False
     _, pixels = _offsets(path)
-    frames = max(1, _number(ds, "NumberOfFrames"))
-    samples = max(1, _number(ds, "SamplesPerPixel"))
-    bits = max(8, _number(ds, "BitsAllocated"))
-    needed = _number(ds, "Rows") * _number(ds, "Columns") * samples * frames * bits // 8
+    frames = max(1, elements.number(ds, "NumberOfFrames"))
+    samples = max(1, elements.number(ds, "SamplesPerPixel"))
+    bits = max(8, elements.number(ds, "BitsAllocated"))
+    needed = (
+        elements.number(ds, "Rows") * elements.number(ds, "Columns") * samples * frames * bits // 8
+    )
     return pixels is None or path.stat().st_size - pixels < needed
-
-
-def _values(ds: Dataset, keyword: str) -> list[Any]:
-    try:
-        value = ds.get(keyword)
-    except Exception:  # noqa: BLE001 - a malformed element counts as absent
-        return []
-    if value is None or value == "":
-        return []
-    return list(value) if isinstance(value, (list, tuple)) or hasattr(value, "append") else [value]
-
-
-def _text(ds: Dataset, keyword: str) -> str:
-    """A value as text that every database takes: no NUL, no lone surrogate, of bounded length."""
-    values = _values(ds, keyword)
-    text = "\\".join(str(v) for v in values).replace("\0", "")
-    return text.encode("utf-8", "replace").decode()[:_MAX_TEXT].strip()
-
-
-def _number(ds: Dataset, keyword: str) -> int:
-    try:
-        return int(_values(ds, keyword)[0])
-    except (IndexError, TypeError, ValueError):
-        return 0
-
-
-def _floats(ds: Dataset, keyword: str) -> list[float]:
-    try:
-        return [float(v) for v in _values(ds, keyword)]
-    except (TypeError, ValueError):
-        return []
 
 
 def _age(ds: Dataset) -> float | None:
     """Years at the study: Patient's Age first, else study date minus birth date."""
-    match = re.fullmatch(r"(\d{1,3})([DWMY])", _text(ds, "PatientAge"))
+    match = re.fullmatch(r"(\d{1,3})([DWMY])", elements.text(ds, "PatientAge"))
     if match is not None:
         return int(match[1]) / {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}[match[2]]
     days = []
     for keyword in ("StudyDate", "PatientBirthDate"):
-        found = re.fullmatch(r"(\d{4})(\d{2})(\d{2})", _text(ds, keyword))
+        found = re.fullmatch(r"(\d{4})(\d{2})(\d{2})", elements.text(ds, keyword))
         if found is None:
             return None
         try:
@@ -324,142 +299,31 @@ def _pixels(ds: Dataset, first: FrameDecoder | None) -> NDArray[Any]:
     return array
 
 
-def _inverted(ds: Dataset, photometric: str) -> bool:
-    """Whether the lowest grey value is to be shown white; never inverted twice.
-
-    DX states a shape, which repeats MONOCHROME1 (PS3.3 C.8.11.3). Where the two contradict each
-    other the shape decides, as in DCMTK and dcm4che: it is what the value finally means (C.11.6).
-    An empty shape, or one of another name, is none.
-    """
-    shape = _text(ds, "PresentationLUTShape").upper()
-    return shape == "INVERSE" if shape in ("IDENTITY", "INVERSE") else photometric == "MONOCHROME1"
-
-
-def _mask(
-    ds: Dataset, stored: NDArray[Any], shown: NDArray[np.uint16], *, inverted: bool
-) -> NDArray[np.bool_] | None:
-    """True where there is no image: padding, shutter, collimator, and then a frame in the rest."""
-    from ra_daemon.dicom.border import border
-    from ra_daemon.dicom.shutter import shuttered
-
-    shutter = shuttered(
-        (stored.shape[0], stored.shape[1]),
-        lambda keyword: [str(v) for v in _values(ds, keyword)],
-        lambda keyword: _floats(ds, keyword),
-    )
-    told = _joined(_padding(ds, stored), shutter)
-    if told is None:
-        return border(shown, inverted=inverted)
-    ys, xs = np.flatnonzero(~told.all(1)), np.flatnonzero(~told.all(0))
-    left = (slice(ys[0], ys[-1] + 1), slice(xs[0], xs[-1] + 1))
-    frame = border(shown[left], inverted=inverted)
-    if frame is not None:
-        told[left] |= frame
-    return told
-
-
-def _joined(
-    one: NDArray[np.bool_] | None, other: NDArray[np.bool_] | None
-) -> NDArray[np.bool_] | None:
-    """Both masks; only the first where together they would leave nothing."""
-    if one is None or other is None:
-        return other if one is None else one
-    both = one | other
-    return one if bool(both.all()) else both
-
-
-def _padding(ds: Dataset, stored: NDArray[Any]) -> NDArray[np.bool_] | None:
-    """True where Pixel Padding Value (to its range limit) says there is no image."""
-    values = _values(ds, "PixelPaddingValue")
-    if not values:
-        return None
-    limits = _values(ds, "PixelPaddingRangeLimit") or values
-    try:
-        low, high = sorted((int(values[0]), int(limits[0])))
-    except (TypeError, ValueError):
-        return None
-    mask: NDArray[np.bool_] = (stored >= low) & (stored <= high)
-    return mask if bool(mask.any()) and not bool(mask.all()) else None
-
-
-def _modality(ds: Dataset, stored: NDArray[Any]) -> NDArray[Any]:
-    """Modality LUT sequence, else rescale unless it is the identity."""
-    from pydicom.pixels.processing import apply_modality_lut
-
-    if _values(ds, "ModalityLUTSequence"):
-        return np.asarray(apply_modality_lut(stored, ds))
-    slope, intercept = (_floats(ds, k) for k in ("RescaleSlope", "RescaleIntercept"))
-    k, m = (slope or [1.0])[0], (intercept or [0.0])[0]
-    if (k, m) == (1.0, 0.0) or k == 0:
-        return stored
-    with np.errstate(over="ignore", invalid="ignore"):  # told by ``_unsigned``
-        return np.asarray(stored * k + m)
-
-
-def _presentation(
-    ds: Dataset, values: NDArray[Any]
-) -> tuple[NDArray[Any], tuple[float, float] | None]:
-    """A VOI LUT is applied (it is not linear); a window is only noted."""
-    from pydicom.pixels.processing import apply_voi_lut
-
-    if _values(ds, "VOILUTSequence"):
-        try:
-            return np.asarray(apply_voi_lut(values, ds, prefer_lut=True)), None
-        except Exception as error:
-            raise UnreadableError(f"VOI LUT cannot be applied ({type(error).__name__}).") from error
-    centre, width = _floats(ds, "WindowCenter"), _floats(ds, "WindowWidth")
-    if centre and width and width[0] >= 1:
-        return values, (centre[0], width[0])
-    return values, None
-
-
-def _unsigned(values: NDArray[Any]) -> tuple[NDArray[np.uint16], float, float]:
-    """Grey values in 16 bits, and what was done to them: (value - offset) * scale.
-
-    More than 16 bits of range are scaled down. Fractions, as a small rescale slope makes them, are
-    scaled to the full range: rounding alone would leave few grey values of many.
-
-    Raises:
-        UnreadableError: the values are not finite.
-    """
-    low, high = float(values.min()), float(values.max())
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise UnreadableError("The rescaled grey values are no finite numbers.")
-    whole = _INTEGER * min(1.0, high - low)
-    fractions = values.dtype.kind == "f" and bool((np.abs(values - np.rint(values)) > whole).any())
-    offset = low if fractions or low < 0 or high > _TOP else 0.0
-    span = high - offset
-    if span > _TOP or (fractions and span > 0):
-        scale = _TOP / span
-        return np.rint((values - offset) * scale).astype(np.uint16), offset, scale
-    if values.dtype == np.uint16 and offset == 0:
-        return np.ascontiguousarray(values), 0.0, 1.0
-    return np.rint(values - offset).astype(np.uint16), offset, 1.0
-
-
 def _spacing(ds: Dataset) -> tuple[tuple[float, float] | None, str]:
     """Calibrated Pixel Spacing before Imager and Nominal spacing; zeros count as unknown."""
     for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
-        values = _floats(ds, keyword)
+        values = elements.floats(ds, keyword)
         if len(values) == 2 and min(values) > 0:
             return (values[0], values[1]), keyword
     return None, ""
 
 
 def _side(ds: Dataset) -> tuple[Side, str]:
-    stated = [(k, _text(ds, k)) for k in ("ImageLaterality", "Laterality")]
+    stated = [(k, elements.text(ds, k)) for k in ("ImageLaterality", "Laterality")]
     stated += [("FrameLaterality", letter) for letter in _frame_laterality(ds)]
-    return side_of(stated, f"{_text(ds, 'SeriesDescription')} / {_text(ds, 'ProtocolName')}")
+    return side_of(
+        stated, f"{elements.text(ds, 'SeriesDescription')} / {elements.text(ds, 'ProtocolName')}"
+    )
 
 
 def _codes(ds: Dataset, keyword: str) -> tuple[str, ...]:
     """SNOMED CT values of a code sequence."""
-    items = [i for i in _values(ds, keyword) if isinstance(i, Dataset)]
-    sct = [i for i in items if _text(i, "CodingSchemeDesignator") in ("SCT", "99SDM")]
-    return tuple(_text(i, "CodeValue") for i in sct)
+    items = [i for i in elements.values(ds, keyword) if isinstance(i, Dataset)]
+    sct = [i for i in items if elements.text(i, "CodingSchemeDesignator") in ("SCT", "99SDM")]
+    return tuple(elements.text(i, "CodeValue") for i in sct)
 
 
 def _frame_laterality(ds: Dataset) -> Iterator[str]:
-    for group in _values(ds, "SharedFunctionalGroupsSequence"):
-        for anatomy in _values(group, "FrameAnatomySequence"):
-            yield _text(anatomy, "FrameLaterality").upper()
+    for group in elements.values(ds, "SharedFunctionalGroupsSequence"):
+        for anatomy in elements.values(group, "FrameAnatomySequence"):
+            yield elements.text(anatomy, "FrameLaterality").upper()
