@@ -48,6 +48,7 @@ OWN: Mapping[str, str] = MappingProxyType(
         "RA0331": "Sum of two images, one hand each",
         "RA0332": "Tags, or tags and image, dispute the side: total only",
         "RA0333": "No interval: nothing is calibrated for a sum of two images",
+        "RA0334": "The hands lie one above the other: no side named, total only",
         "RA0401": "Estimated radiographic joint damage",
         "RA0402": "Image not analysed",
         "RA0403": "Result retracted",
@@ -112,7 +113,12 @@ REASONS: Mapping[Reason, str] = MappingProxyType(
     }
 )
 FLAGS: Mapping[str, str] = MappingProxyType(
-    {"aggregate": "RA0331", "laterality_conflict": "RA0332", "no_interval": "RA0333"}
+    {
+        "aggregate": "RA0331",
+        "laterality_conflict": "RA0332",
+        "no_interval": "RA0333",
+        "sides_unnamed": "RA0334",
+    }
 )
 """Our own quality flags; those of plugins are text."""
 

@@ -51,7 +51,8 @@ def conclude(study: Study, sets: Sets, root: Path) -> Path:
         made.append(tables.yardstick(small))
     if study.data.kind == "phantom":
         made.append(_explained(study, results, root))
-    hours = sum(float((done(root, s) or {})["seconds"]) for s in specs(study)) / 3600
+    told = [done(root, s) for s in specs(study)]
+    hours = sum(float(t["seconds"]) for t in told if t is not None) / 3600
     (root / "tables").mkdir(exist_ok=True)
     for table in made:
         table.write(root / "tables" / f"{table.name}.csv")

@@ -89,6 +89,7 @@ def test_other_pixels_are_another_set(tmp_path: Path) -> None:
         ({"architectures": ["vgg99"]}, "config-invalid"),
         ({"schemes": ["RBs-9"]}, "unknown-scheme"),
         ({"schemes": ["nonsense"]}, "unknown-scheme"),
+        ({"schemes": ["RBs-<k>"]}, "unknown-scheme"),
         ({"class_scheme": "RBs-0"}, "unknown-scheme"),
     ],
 )
