@@ -6,11 +6,11 @@ under a second UID. One answer for each exposure: the better object is scored, i
 
 from __future__ import annotations
 
+from ra_daemon.config import SOP_CLASSES
 from ra_daemon.domain import Header
 
-DX_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1.1"
-DX_PRESENTATION = "1.2.840.10008.5.1.4.1.1.1.1"
-CR = "1.2.840.10008.5.1.4.1.1.1"
+(CR,) = SOP_CLASSES["CR"]
+DX_PRESENTATION, DX_PROCESSING = SOP_CLASSES["DX"]
 _ORDER = {DX_PRESENTATION: 0, CR: 1, DX_PROCESSING: 2}
 _LAST = 3  # secondary captures: digitised film
 

@@ -91,14 +91,6 @@ def side_by_side(views: Sequence[HandView]) -> bool:
     return bool(across >= down)
 
 
-def outside(landmarks: NDArray[np.float32], shape: tuple[int, int]) -> list[int]:
-    """Indices of the landmarks that lie outside an image of (rows, columns): a cropped hand."""
-    rows, columns = shape
-    x, y = landmarks[:, 0], landmarks[:, 1]
-    inside = (x >= -0.5) & (x <= columns - 0.5) & (y >= -0.5) & (y <= rows - 0.5)
-    return [int(i) for i in np.flatnonzero(~inside)]
-
-
 def apply(affine: Affine, points: NDArray[np.float32]) -> NDArray[np.float32]:
     """Map (n, 2) points."""
     a, b, c, d, e, f = affine

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from ra_daemon.config import Gate, Route
+from ra_daemon.config import SOP_CLASSES, Gate, Route
 from ra_daemon.dicom import anatomy
 from ra_daemon.dicom.sides import BOTH, CONFLICT
 from ra_daemon.domain import Header, Reason, Refused
@@ -31,13 +31,8 @@ NO_RULES = frozenset(
 """Fields of a route that judge no image: whose images it takes, who scores them, where results go.
 Any other one is an option of the gate, and a change of it is another pipeline."""
 
-SECONDARY_CAPTURES = frozenset(
-    {
-        "1.2.840.10008.5.1.4.1.1.7",
-        "1.2.840.10008.5.1.4.1.1.7.2",
-        "1.2.840.10008.5.1.4.1.1.7.3",
-    }
-)
+TRUE_COLOUR = "1.2.840.10008.5.1.4.1.1.7.4"
+SECONDARY_CAPTURES = frozenset(SOP_CLASSES["SC"]) - {TRUE_COLOUR}  # a colour picture is never grey
 
 MIN_SIDE_PX = 160
 MIN_HAND_PX = 40.0  # wrist to third MCP; below it a joint space is under a pixel

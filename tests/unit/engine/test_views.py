@@ -14,7 +14,6 @@ from ra_engine.views import (
     apply,
     hand_view,
     invert,
-    outside,
     quarter_turn,
     side_by_side,
 )
@@ -50,13 +49,6 @@ def test_a_hand_without_length_is_refused() -> None:
 def test_a_singular_map_has_no_inverse() -> None:
     with pytest.raises(ValueError, match="singular"):
         invert((1, 2, 0, 2, 4, 0))
-
-
-def test_outside_names_the_cropped_landmarks() -> None:
-    points = sample_landmarks(90, 290, 120)
-    assert outside(points, (320, 200)) == []
-    points[4], points[20] = (200.0, 50.0), (50.0, -1.0)
-    assert outside(points, (320, 200)) == [4, 20]
 
 
 @pytest.mark.parametrize("turn", [0, 1, 2, 3])

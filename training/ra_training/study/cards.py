@@ -10,6 +10,7 @@ from ra_training.metrics.bootstrap import Interval
 from ra_training.phantom import nuisance
 from ra_training.study.config import Study
 from ra_training.study.sets import Sets
+from ra_training.study.yardstick import EPOCHS, TRAIN
 
 _PHANTOM = """**Demonstration only, not for clinical use.** The weights were trained on {data};
 no image of a patient was used. The figures below are phantom figures: they show that the pipeline
@@ -78,8 +79,8 @@ def _easy(study: Study, baseline: Sequence[float]) -> str:
     each = ", ".join(f"{v:.3f}" for v in baseline)
     told = f"{np.mean(baseline):.3f} ({each})" if len(baseline) else "not measured"
     return f"""
-PCC of the small baseline (six convolutions, whole images of 256 x 320, 1100 of them, 16 epochs) on
-the same test images: {told}. It says how easy these images are: read every figure beside it.
+PCC of the small baseline (six convolutions, whole images of 256 x 320, {TRAIN} of them, {EPOCHS}
+epochs) on the same test images: {told}. It says how easy these images are: read every figure beside it.
 
 ## What varies in the images
 {nuisance.table()}
