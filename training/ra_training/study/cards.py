@@ -80,7 +80,8 @@ def _easy(study: Study, baseline: Sequence[float]) -> str:
     told = f"{np.mean(baseline):.3f} ({each})" if len(baseline) else "not measured"
     return f"""
 PCC of the small baseline (six convolutions, whole images of 256 x 320, {TRAIN} of them, {EPOCHS}
-epochs) on the same test images: {told}. It says how easy these images are: read every figure beside it.
+epochs) on the same test images: {told}. It says how easy these images are: read every figure beside
+it.
 
 ## What varies in the images
 {nuisance.table()}
