@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import resource
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -40,14 +41,20 @@ def site(root: Path, *, tls: Tls | None = None, **node: Any) -> Config:
     )
 
 
+def in_little_room(config: Config, stop: Any, ready: Any) -> None:
+    """A receiver that may write no file beyond 200 kB: the same error of write as a full disk."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
+    run_receiver(config, stop, ready)
+
+
 @contextmanager
-def receiving(config: Config) -> Iterator[int]:
+def receiving(config: Config, target: Callable[..., None] = run_receiver) -> Iterator[int]:
     """A running receiver; yields its process id, and demands a clean end."""
     ObjectStore(config.root)
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=run_receiver, args=(config, stop, theirs), daemon=True)
+    process = context.Process(target=target, args=(config, stop, theirs), daemon=True)
     process.start()
     try:
         assert ours.poll(30)

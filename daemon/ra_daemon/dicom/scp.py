@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 from socketserver import BaseServer
@@ -34,7 +35,7 @@ from pydicom.uid import (
     JPEGLSNearLossless,
     RLELossless,
 )
-from pynetdicom import AE, _config, evt
+from pynetdicom import AE, _config, dimse_messages, evt
 from pynetdicom.sop_class import (
     ComputedRadiographyImageStorage,
     DigitalXRayImageStorageForPresentation,
@@ -51,6 +52,8 @@ from ra_daemon import checkpoints, log
 from ra_daemon.config import Config, Peer
 from ra_daemon.dicom import commitment
 from ra_daemon.dicom.inbox import dump_origin, sidecar
+from ra_daemon.dicom.port import cannot_listen
+from ra_daemon.dicom.spool import spool
 from ra_daemon.dicom.tls import server_context
 from ra_daemon.dicom.transport import SharedPortServer
 from ra_daemon.domain import Origin
@@ -98,13 +101,6 @@ class Ready(Protocol):
         ...
 
 
-class ListenError(DaemonError):
-    """The DICOM port cannot be opened."""
-
-    code = "node.cannot_listen"
-    hint = "Another program holds the port: stop it, or change node.port."
-
-
 def run_receiver(config: Config, stop: Stop, ready: Ready, index: int = 0) -> None:
     """Serve until ``stop`` is set, then let running associations end within a limit.
 
@@ -114,6 +110,7 @@ def run_receiver(config: Config, stop: Stop, ready: Ready, index: int = 0) -> No
     """
     # Received data goes straight to a file on the store's own file system, never through memory.
     _config.STORE_RECV_CHUNKED_DATASET = True
+    dimse_messages.NamedTemporaryFile = spool  # there is no other way to choose that file
     store = ObjectStore(config.root)
     os.environ["TMPDIR"] = str(store.tmp)
     import tempfile
@@ -124,8 +121,7 @@ def run_receiver(config: Config, stop: Stop, ready: Ready, index: int = 0) -> No
     try:
         server = _server(config, ae, receiver)
     except OSError as error:
-        port = f"{config.node.host}:{config.node.port}"
-        ready.send(ListenError(f"The DICOM port {port} cannot be opened: {error.strerror}."))
+        ready.send(cannot_listen(config.node, error))
         return
     except DaemonError as error:
         ready.send(error)
@@ -210,7 +206,8 @@ class Receiver:
         for association in ended:
             left = getattr(association.dimse.message, "_data_set_file", None)
             if left is not None:  # the peer was cut off in mid-object: nothing was acknowledged
-                left.close()
+                with suppress(OSError):
+                    left.close()
                 Path(left.name).unlink(missing_ok=True)
 
     def _requested(self, event: Any) -> None:
@@ -267,6 +264,9 @@ class Receiver:
             return OUT_OF_RESOURCES
 
     def _keep(self, event: Any) -> int:
+        fault = getattr(getattr(event.request, "_dataset_file", None), "fault", None)
+        if fault is not None:
+            raise fault  # the disk was full while it came
         if self._store.free_bytes() < self._config.store.reserve_gb * 2**30:
             _log.error("store.full", reserve_gb=self._config.store.reserve_gb)
             return OUT_OF_RESOURCES

@@ -44,6 +44,9 @@ class Receivers:
         Raises:
             DaemonError: a receiver could not listen; the message says why.
         """
+        from ra_daemon.dicom import port
+
+        port.claim(self._config.node)
         try:
             for index in range(self._config.node.receivers):
                 self._children.append(self._spawn(index))

@@ -28,6 +28,7 @@ from pynetdicom.sop_class import Verification
 
 from ra_daemon.config import Config
 from ra_daemon.dicom.scp import OUT_OF_RESOURCES, SUCCESS, Receiver
+from ra_daemon.dicom.spool import Spool
 from ra_daemon.dicom.transport import MAX_RECEIVED_PDU
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.tally import REFUSED, Tally, totals
@@ -38,6 +39,7 @@ from tests.support.receiver import (
     ACCEPT,
     associate,
     echo,
+    in_little_room,
     p_data,
     raw,
     read_pdu,
@@ -48,6 +50,7 @@ from tests.support.receiver import (
     store,
     threads,
 )
+from tests.support.site import phantoms
 
 UID = "1.2.826.0.1.3680043.8.498.1"
 
@@ -278,6 +281,27 @@ def test_without_hard_links_an_image_is_copied_and_kept(tmp_path: Path) -> None:
     assert kept.read_bytes() == b"image"
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     assert left_over(config) == []
+
+
+def test_an_object_for_which_there_is_no_room_is_answered(tmp_path: Path) -> None:
+    config = site(tmp_path / "store")
+    (big,) = phantoms(tmp_path / "in", 1, 5, size=640)
+    assert big.stat().st_size > 400_000
+    with receiving(config, target=in_little_room):
+        link = associate(config, (str(dcmread(big).SOPClassUID), ExplicitVRLittleEndian))
+        assert [link.send_c_store(dcmread(big)).Status for _ in range(2)] == [OUT_OF_RESOURCES] * 2
+        link.release()
+        assert echo(config)  # the process lives, and its other associations
+        wait_until(lambda: left_over(config) == [], 10)
+    assert ObjectStore(config.root).inbox_files() == []
+
+
+def test_a_spool_remembers_what_the_disk_said() -> None:
+    with Spool("/dev/full") as full:
+        assert full.write(b"x" * 5000) == 5000
+        assert full.fault is not None
+        assert full.fault.errno == errno.ENOSPC
+        assert full.write(b"y") == 1
 
 
 @pytest.mark.parametrize("how", ["reserve", "enospc"])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.certificates import authority, certificate
-from tests.support.processes import command, free_port
+from tests.support.processes import command, free_port, listening, wait_until
 
 pytestmark = pytest.mark.xdist_group("node")
 
@@ -40,6 +40,32 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
     assert "node.port" in done.stderr  # the remedy
     assert "node.started" not in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_second_node_does_not_share_the_port(tmp_path: Path) -> None:
+    """Receivers of one node share their port; two nodes would split the images between them."""
+    port = free_port()
+    (tmp_path / "first").mkdir()
+    (tmp_path / "second").mkdir()
+    first = write(tmp_path / "first", port)
+    running = subprocess.Popen([*command("ra-daemon"), "start", "--config", str(first)])
+    try:
+        wait_until(lambda: listening(port), 60)
+        done = start(write(tmp_path / "second", port))
+        assert done.returncode == 1
+        assert "another node" in done.stderr
+        assert listening(port)
+    finally:
+        running.terminate()
+        assert running.wait(60) == 0
+
+
+def test_an_address_that_is_not_ours_is_named_as_such(tmp_path: Path) -> None:
+    config = write(tmp_path, free_port())
+    config.write_text(config.read_text().replace("127.0.0.1", "203.0.113.7"))
+    done = start(config)
+    assert done.returncode == 1
+    assert "node.host" in done.stderr
 
 
 def test_tls_files_that_cannot_be_used(tmp_path: Path) -> None:
