@@ -31,7 +31,7 @@ _NOTE = "This page is written by `docs/generate.py` from the code.\n"
 
 def commands() -> str:
     """Every command with its arguments and options."""
-    context = click.Context(cli.main, info_name="ra-daemon")
+    context = click.Context(cli.main, info_name="ra-daemon", **cli.main.context_settings)
     parts = ["# Commands\n", _NOTE, _paragraphs(cli.main)]
     parts.append(
         "`--config FILE` names the configuration; without it `RA_DAEMON_CONFIG`, "

@@ -150,7 +150,8 @@ class Node:
             web.start()
             self._web = web
         except (OSError, DaemonError) as error:
-            _log.warning("web.not_started", port=self._config.web.port, error=type(error).__name__)
+            _log.warning("web.not_started", port=self._config.web.port, why=str(error),
+                         hint="Set web.host and web.port to what is free: ra-daemon doctor.")  # fmt: skip
 
     def _admit(self) -> bool:
         admitted = self._admitter.step()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import stat
 import sys
 import time
@@ -59,24 +58,23 @@ def permissions(config_path: Path | None) -> Iterator[Check]:
 
 def ports(config: Config) -> Iterator[Check]:
     """The DICOM port: free, or ours."""
-    host, port = config.node.host, config.node.port
-    pid = running_pid(config)
+    from ra_daemon.dicom import port
+
+    number, pid = config.node.port, running_pid(config)
     if pid is not None:
-        yield _check("port", ok=True, found=f"{port}, node runs as process {pid}", remedy="")
+        yield _check("port", ok=True, found=f"{number}, node runs as process {pid}", remedy="")
         return
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-            found, ok = f"{port} is free", True
-        except OSError as error:
-            found, ok = f"{port}: {error.strerror}", False
-    yield _check("port", ok=ok, found=found,
-                 remedy="Stop what listens there, or set node.port to another one.")  # fmt: skip
+    try:
+        port.claim(config.node, patience_s=0)
+    except port.ListenError as error:
+        yield _check("port", ok=False, found=str(error), remedy=error.hint)
+    else:
+        yield _check("port", ok=True, found=f"{number} is free", remedy="")
 
 
 def web(config: Config) -> Iterator[Check]:
     """Pages stay on this machine, unless the file says that they may leave it."""
+    from ra_daemon.dicom import port
     from ra_daemon.web.server import is_loopback
 
     if not config.web.enabled:
@@ -84,6 +82,14 @@ def web(config: Config) -> Iterator[Check]:
     inside, allowed = is_loopback(config.web.host), config.web.allow_remote
     words = f"{config.web.host}:{config.web.port}"
     words += "" if inside else f", without a password, allow_remote = {str(allowed).lower()}"
+    if (inside or allowed) and running_pid(config) is None:
+        try:
+            port.probe(config.web.host, config.web.port)
+        except OSError as error:
+            yield _check("web", ok=False, found=f"{words}: {error.strerror}",
+                         remedy="The pages are not served: stop what listens there, or set "
+                         "web.host and web.port to what is free.")  # fmt: skip
+            return
     yield _check("web", ok=inside or allowed, found=words,
                  remedy="The pages are not served: set web.host = \"127.0.0.1\", or guard the "
                  "network and set web.allow_remote = true.")  # fmt: skip
@@ -137,8 +143,11 @@ def disk(config: Config) -> Iterator[Check]:
     yield _check("disk", ok=free > config.store.reserve_gb,
                  found=f"{free:.1f} GB free, reserve {config.store.reserve_gb:g} GB",
                  remedy="Free space or lower store.reserve_gb: images are refused.")  # fmt: skip
-    yield _check("root", ok=os.access(folder, os.W_OK), found=str(config.root),
-                 remedy=f"Let this user write {folder}.")  # fmt: skip
+    usable = folder.is_dir() and os.access(folder, os.W_OK)
+    remedy = f"Let this user write {folder}."
+    if not folder.is_dir():
+        remedy = f"{folder} is no folder: set store.root to one."
+    yield _check("root", ok=usable, found=str(config.root), remedy=remedy)
 
 
 def clock(config: Config) -> Iterator[Check]:

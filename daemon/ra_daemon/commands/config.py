@@ -48,6 +48,9 @@ def _absent(config: Config) -> Iterator[str]:
     from ra_engine.errors import RaError
     from ra_engine.registry import BACKENDS, points
 
+    above = next(p for p in (config.root, *config.root.parents) if p.exists())
+    if not above.is_dir():
+        yield f"store.root: {above} is no folder"
     try:
         address_of(config.database_url)
     except RaError as error:

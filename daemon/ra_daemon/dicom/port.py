@@ -39,7 +39,7 @@ def claim(node: Node, *, patience_s: float = PATIENCE_S) -> None:
     deadline = time.monotonic() + patience_s
     while True:
         try:
-            _bind(node)
+            probe(node.host, node.port)
         except OSError as error:
             if error.errno != errno.EADDRINUSE or time.monotonic() >= deadline:
                 raise cannot_listen(node, error) from error
@@ -48,10 +48,14 @@ def claim(node: Node, *, patience_s: float = PATIENCE_S) -> None:
             return
 
 
-def _bind(node: Node) -> None:
-    """Bind alone, without SO_REUSEPORT, and let go."""
-    family = socket.AF_INET6 if ":" in node.host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind((node.host, node.port))
-        probe.listen(1)
+def probe(host: str, port: int) -> None:
+    """Bind alone, without SO_REUSEPORT, and let go.
+
+    Raises:
+        OSError: somebody listens there, or nobody can.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as alone:
+        alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        alone.bind((host, port))
+        alone.listen(1)

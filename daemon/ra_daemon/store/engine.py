@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -122,6 +122,10 @@ def _open_sqlite(address: URL) -> sa.Engine:
 def _configure_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves
     cursor = connection.cursor()
+    path = Path(cursor.execute("PRAGMA database_list").fetchone()[2])
+    with suppress(OSError):
+        if path.stat().st_size == 0:  # new; journals get the mode that it has
+            path.chmod(0o600)
     for pragma in (
         "journal_mode=WAL",
         "synchronous=FULL",

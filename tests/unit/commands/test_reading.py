@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from ra_daemon.domain import Failed, Reason, Refused
 from ra_daemon.store.engine import open_engine
 from ra_daemon.store.queue import JobQueue
 from tests.support import verdicts
+from tests.support.processes import free_port
 
 
 def run(*arguments: str | Path) -> Result:
@@ -158,6 +160,31 @@ def test_doctor_names_a_remedy_for_every_fault(node: Path) -> None:
     assert {"python", "database", "disk", "port", "plugins"} <= {c["name"] for c in told["checks"]}
 
 
+def test_a_taken_web_port_is_a_fault_with_its_remedy(node: Path) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        node.write_text(f"{node.read_text()}[web]\nport = {holder.getsockname()[1]}\n")
+        told = json.loads(run("doctor", "--config", node, "--json").stdout)
+    (web,) = [c for c in told["checks"] if c["name"] == "web"]
+    assert not web["ok"]
+    assert "in use" in web["found"]
+    assert "web.port" in web["remedy"]
+
+
+@pytest.mark.parametrize("below", ["", "/x"])
+def test_a_root_that_is_no_folder_is_told_before_a_start(tmp_path: Path, below: str) -> None:
+    (tmp_path / "file").write_text("")
+    config = tmp_path / "ra-daemon.toml"
+    config.write_text(f'[store]\nroot = "file{below}"\n[node]\nport = {free_port()}\n')
+    checked = run("config", "check", "--config", config)
+    assert checked.exit_code == 3
+    assert "store.root" in checked.stderr
+    told = json.loads(run("doctor", "--config", config, "--json").stdout)
+    (root,) = [c for c in told["checks"] if c["name"] == "root"]
+    assert (root["ok"], "store.root" in root["remedy"]) == (False, True)
+
+
 @pytest.mark.parametrize(
     ("lines", "ok"),
     [
@@ -170,7 +197,7 @@ def test_doctor_names_a_remedy_for_every_fault(node: Path) -> None:
 def test_pages_beyond_this_machine_are_a_fault_unless_allowed(
     node: Path, lines: str, ok: bool
 ) -> None:
-    node.write_text(f"{node.read_text()}[web]\n{lines}\n")
+    node.write_text(f"{node.read_text()}[web]\nport = {free_port()}\n{lines}\n")
     told = json.loads(run("doctor", "--config", node, "--json").stdout)
     assert all(c["ok"] is ok for c in told["checks"] if c["name"] == "web")
     checked = run("config", "check", "--config", node)

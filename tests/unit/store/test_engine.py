@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,16 @@ def test_sqlite_is_durable(tmp_path: Path) -> None:
             for name in ("journal_mode", "synchronous", "foreign_keys")
         }
     assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+    opened.dispose()
+
+
+def test_others_may_not_read_the_files(tmp_path: Path) -> None:
+    opened = open_engine(f"sqlite:///{tmp_path / 'x.db'}")
+    with opened.begin() as conn:
+        conn.exec_driver_sql("CREATE TABLE t (x)")
+        files = sorted(tmp_path.iterdir())
+        assert [f.name for f in files] == ["x.db", "x.db-shm", "x.db-wal"]
+        assert {stat.S_IMODE(f.stat().st_mode) for f in files} == {0o600}
     opened.dispose()
 
 
