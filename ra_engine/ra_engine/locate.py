@@ -15,7 +15,8 @@ from ra_engine.prepare import prepare_image, tone_range
 from ra_engine.types import HandView, Located, Radiograph
 from ra_engine.views import apply, hand_view, side_by_side
 
-KINDS = ("hand", "wrist_only", "partial_hand", "not_hand")
+KINDS = ("hand", "wrist_only", "partial_hand", "not_hand", "cast")
+"""Classes of a locator in their order; one that learned no casts has the first four."""
 CENTRE_CHANNEL = 21
 _SNAP_CELLS = 3
 _MAX_CANDIDATES = 6
@@ -90,7 +91,7 @@ class Locator:
         distance = float(np.sqrt(max(0.0, gap @ self._precision @ gap))) / self._table.distance
         return Located(
             hands=_indexed(views),
-            probabilities=dict(zip(KINDS, (float(p) for p in kind), strict=True)),
+            probabilities=dict(zip(KINDS, (float(p) for p in kind), strict=False)),
             open_physes=float(1 / (1 + np.exp(-float(out["physes"][0, 0])))),
             distance=distance,
         )

@@ -98,7 +98,8 @@ class Located:
 
     Attributes:
         hands: at most the hands it is sure of, in the order of ``HandView.index``.
-        probabilities: by kind of image: "hand", "wrist_only", "partial_hand", "not_hand".
+        probabilities: by kind of image: "hand", "wrist_only", "partial_hand", "not_hand" and, where
+            the locator knows casts, "cast".
         open_physes: 0..1.
         distance: how far the image lies from what the locator knows; > 1 is out of distribution.
     """

@@ -171,7 +171,7 @@ class LocatorNet(nn.Module):
     """Whole image to landmarks and kind.
 
     forward: (b, 1, 256, 256) -> heat logits (b, 22, 64, 64), offset (b, 42, 64, 64),
-    kind (b, 4), physes (b, 1), embedding (b, 64).
+    kind (b, 5), physes (b, 1), embedding (b, 64).
     """
 
     def __init__(self) -> None:
@@ -187,7 +187,7 @@ class LocatorNet(nn.Module):
         self.heat = nn.Conv2d(48, 22, 1)
         self.offset = nn.Conv2d(48, 42, 1)
         self.embed = nn.Linear(128, 64)
-        self.kind = nn.Linear(64, 4)
+        self.kind = nn.Linear(64, 5)
         self.physes = nn.Linear(64, 1)
         nn.init.constant_(self.heat.bias, -4.0)
 

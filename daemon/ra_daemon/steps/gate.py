@@ -18,7 +18,7 @@ from ra_daemon.exposures import CR, DX_PRESENTATION, DX_PROCESSING, for_processi
 from ra_engine.types import HandView, Located, Radiograph, Side
 from ra_engine.views import side_by_side
 
-GATE_VERSION = "4"
+GATE_VERSION = "5"
 """Raise it when a rule or a threshold here changes."""
 
 NO_RULES = frozenset(
@@ -41,6 +41,14 @@ OPEN_PHYSES_PROBABILITY = 0.5
 OUT_OF_DISTRIBUTION = 1.0
 MAX_HANDS = 2
 MARGIN = 0.02  # of the image's longer side: fingertips may touch the collimated edge
+
+
+_BY_KIND = {
+    "wrist_only": Reason.WRIST_ONLY,
+    "partial_hand": Reason.CROPPED,
+    "cast": Reason.CAST,
+}
+"""What an image is refused as that the locator takes for no whole, bare hand."""
 
 
 def version(rules: Gate, route: Route) -> str:
@@ -84,8 +92,7 @@ def judge_pixels(radiograph: Radiograph, located: Located) -> Refused | None:
         return Refused(reason=Reason.TOO_MANY_HANDS, detail=f"{len(hands)} hands found.")
     kind = max(located.probabilities, key=lambda name: located.probabilities[name])
     if not hands or located.probabilities.get("hand", 0.0) < HAND_PROBABILITY:
-        reason = {"wrist_only": Reason.WRIST_ONLY, "partial_hand": Reason.CROPPED}
-        return Refused(reason=reason.get(kind, Reason.NOT_A_HAND))
+        return Refused(reason=_BY_KIND.get(kind, Reason.NOT_A_HAND))
     for view in hands:
         refused = _judge_view(view, radiograph)
         if refused is not None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ra_training.phantom import HandGrades
 from ra_training.phantom.anatomy import CARPALS, draw_anatomy
 from ra_training.phantom.canvas import Canvas
+from ra_training.phantom.grain import smooth
 from ra_training.phantom.hand import build
 from ra_training.phantom.plan import Growth, HandPlan, Subject
 from ra_training.phantom.render import Pose, draw_plan
@@ -33,7 +34,7 @@ def subject(seed: int = 1, **grades: int) -> Subject:
 def drawn(plan: HandPlan) -> NDArray[np.float32]:
     """Line integral of bone about the wrist."""
     canvas = Canvas(SIZE, SIZE, PX)
-    draw_plan(plan, POSE, canvas, np.ones((SIZE, SIZE), np.float32))
+    draw_plan(plan, POSE, canvas, smooth(PX))
     return canvas.bone
 
 

@@ -13,6 +13,7 @@ from ra_training.phantom.anatomy import draw_anatomy
 from ra_training.phantom.canvas import Canvas
 from ra_training.phantom.damage import marginal
 from ra_training.phantom.grades import HEALTHY
+from ra_training.phantom.grain import strands
 from tests.unit.phantom.test_anatomy import subject
 
 BOTH = SubjectGrades(right=HEALTHY, left=HEALTHY)
@@ -39,7 +40,7 @@ def test_the_length_of_a_ray_does_not_tell_its_narrowing() -> None:
 
 def test_strands_have_one_size_in_mm_at_every_resolution() -> None:
     def reach(px: float) -> float:
-        grain = film.texture(5, Canvas(int(120 / px), int(120 / px), px)) - 1
+        grain = strands(5, px).tile - 1
         step = round(1.0 / px)
         return float((grain[step:] * grain[:-step]).mean() / grain.var())
 

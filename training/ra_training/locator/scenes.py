@@ -21,11 +21,12 @@ from ra_training.phantom import (
     sample_grades,
     subject_seed,
 )
+from ra_training.phantom.exposure import Side
 from ra_training.phantom.streams import stream
 
 SPEC = Preprocessing(kind="letterbox", rows=256, columns=256)
-HAND, WRIST_ONLY, PARTIAL_HAND, NOT_HAND = range(4)
-KIND_NAMES = ("hand", "wrist_only", "partial_hand", "not_hand")
+HAND, WRIST_ONLY, PARTIAL_HAND, NOT_HAND, CAST = range(5)  # order of ra_engine.locate.KINDS
+_CASTS = 0.12  # of the whole hands
 _NONHAND = {"wrist": WRIST_ONLY, "fingers": PARTIAL_HAND}
 
 
@@ -45,7 +46,9 @@ class Scenes:
 
 
 def scene(seed: int, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32], int, int]:
-    """One image: 55 % whole hands (one in six of a child), 12 % cropped hands, 33 % no hands."""
+    """One image: 55 % whole hands (one in six of a child, one in eight in a cast), 12 % cropped
+    hands, 33 % no hands.
+    """
     own = subject_seed(seed, index)
     draw = stream(own, "scene")
     chance = float(draw.random())
@@ -59,9 +62,10 @@ def scene(seed: int, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]
         return tones, points, _NONHAND.get(kind, NOT_HAND), 0
     child = bool(draw.random() < 0.17)
     hands = ("both", "left", "right")[int(draw.integers(3))]
+    casts = _casts(own, hands) if chance < 0.55 else ()
     exposure = render_exposure(
         own, sample_grades(own, prior="flat"), hands=hands, height=height,  # type: ignore[arg-type]
-        age=float(draw.uniform(3, 14)) if child else None,
+        age=float(draw.uniform(3, 14)) if child else None, casts=casts,
     )  # fmt: skip
     if chance >= 0.55:
         shown, kind_id = _cut(exposure, draw)
@@ -71,7 +75,18 @@ def scene(seed: int, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]
     tones, to_letterbox = _tones(shown)
     for i, hand in enumerate(exposure.hands):
         points[i] = apply(to_letterbox, apply(back, hand.landmarks))
-    return tones, points, HAND, int(child)
+    return tones, points, CAST if casts else HAND, int(child)
+
+
+def _casts(own: int, hands: str) -> tuple[Side, ...]:
+    """Which of the shown hands lies in a cast; a stream of its own."""
+    draw = stream(own, "scene-cast")
+    worn, right = draw.random() < _CASTS, draw.random() < 0.5
+    if not worn:
+        return ()
+    if hands == "both":
+        return ("right",) if right else ("left",)
+    return ("right",) if hands == "right" else ("left",)
 
 
 def _tones(

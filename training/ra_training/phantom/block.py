@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ra_training.phantom.canvas import Canvas, Field, Point
+from ra_training.phantom.canvas import Canvas, Point
 from ra_training.phantom.erosion import Notch, bite
+from ra_training.phantom.grain import Grain
 from ra_training.phantom.tube import MU_CORTICAL, MU_TRABECULAR
 
 _Real = NDArray[np.floating[Any]]
@@ -39,7 +40,7 @@ class Block:
         cx, cy = self.centre
         return min(d - (nx * cx + ny * cy) for nx, ny, d in self._sides())
 
-    def draw(self, canvas: Canvas, texture: Field) -> None:
+    def draw(self, canvas: Canvas, grain: Grain) -> None:
         """Add its attenuation."""
         xs, ys = zip(*self.corners, strict=True)
         win = canvas.window(min(xs) - 1, max(xs) + 1, min(ys) - 1, max(ys) + 1)
@@ -56,10 +57,9 @@ class Block:
         inr = max(self.inradius, 1.0)
         outer = _dome(smooth, inr)
         inner = _dome(smooth - self.cortex, inr)
-        grain = texture[win.rows, win.columns]
-        value = self.thickness * (
-            0.8 * MU_CORTICAL * (outer - 0.95 * inner) + MU_TRABECULAR * inner * grain
-        )
+        cx, cy = self.centre
+        spongy = MU_TRABECULAR * inner * grain.at(win.y - np.float32(cy), win.x - np.float32(cx))
+        value = self.thickness * (0.8 * MU_CORTICAL * (outer - 0.95 * inner) + spongy)
         value = value * self.density
         bite(value, win, self.notches, canvas.px)
         canvas.bone[win.rows, win.columns] += value.astype(np.float32, copy=False)

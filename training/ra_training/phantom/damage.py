@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import cos, pi, sin
 
 from ra_training.phantom.canvas import Point
@@ -9,15 +10,42 @@ from ra_training.phantom.erosion import Notch
 from ra_training.phantom.short import Short
 from ra_training.phantom.streams import stream
 
-_BITES: dict[int, tuple[tuple[float, float], ...]] = {
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bite:
+    """One break of the margin.
+
+    Attributes:
+        radius: as part of the bone's width; least: mm that it has in any bone.
+        across: place between middle (0) and margin (1), toward the first side or, below 0, away.
+        deep: takes nearly all bone, not a part of it.
+    """
+
+    radius: float
+    across: float
+    least: float = 0.0
+    deep: bool = False
+
+
+_BITES: dict[int, tuple[_Bite, ...]] = {
     0: (),
-    1: ((0.125, 0.66),),
-    2: ((0.185, 0.72),),
-    3: ((0.235, 0.72),),
-    4: ((0.275, 0.74), (0.19, 0.68)),
-    5: ((0.38, 0.82), (0.33, 0.78)),
+    1: (_Bite(radius=0.0, across=0.78, least=0.78),),
+    2: (_Bite(radius=0.125, across=0.78, least=1.4),),
+    3: (_Bite(radius=0.17, across=0.75), _Bite(radius=0.17, across=0.12)),
+    4: (
+        *(_Bite(radius=0.18, across=0.75), _Bite(radius=0.18, across=0.12)),
+        _Bite(radius=0.15, across=-0.85),
+    ),
+    5: (
+        *(_Bite(radius=0.33, across=0.6, deep=True), _Bite(radius=0.30, across=-0.6, deep=True)),
+        _Bite(radius=0.26, across=0.0, deep=True),
+    ),
 }
-"""Grade -> (radius as part of the local width, depth 0..1) of each bite."""
+"""Grade -> its breaks (phantom.md, section 12): 1 a small one,
+of 1-2 mm with its satellite whatever the bone, 2 a plain one, 3 one that passes the
+midline, 4 the same and one on the other side, 5 the end of the bone has collapsed."""
+_DEPTH, _COLLAPSE = (0.38, 0.60), (0.80, 0.95)
+"""Part of the bone's thickness that a break takes."""
 _RADIAL_FIRST = 0.65
 
 
@@ -33,14 +61,14 @@ def marginal(
     sense = 1.0 if inward[1] > 0 else -1.0
     radial = (sense * inward[1], -sense * inward[0])  # at right angles to the bone, toward +x
     first = 1.0 if draw.random() < _RADIAL_FIRST else -1.0
+    level = 0.13 + 0.10 * float(draw.random())
     notches: list[Notch] = []
-    for index, (part, depth) in enumerate(_BITES[grade]):
-        toward = first if index == 0 else -first
-        along = width * (0.13 + 0.12 * float(draw.random()))
-        across = toward * 0.5 * width * (0.82 - (0.38 if part > 0.2 else 0.0))
+    for index, b in enumerate(_BITES[grade]):
+        along = width * (level + (0.04 * index if b.deep else 0.0))
+        across = first * 0.5 * width * b.across
         x = end[0] + inward[0] * along + radial[0] * across
         y = end[1] + inward[1] * along + radial[1] * across
-        notches += _irregular((x, y), part * width, depth, site, seed, side, index)
+        notches += _irregular((x, y), b, width, site, seed, side, index)
     return tuple(notches)
 
 
@@ -51,11 +79,11 @@ def carpal(seed: int, side: str, site: str, grade: int, bone: Short) -> tuple[No
     width = 2.1 * bone.inradius
     cx, cy = bone.centre
     notches: list[Notch] = []
-    for index, (part, depth) in enumerate(_BITES[grade]):
-        angle = start + 2.4 * index
-        reach = bone.edge(angle) - (0.9 if part > 0.2 else 0.25) * part * width
+    for index, b in enumerate(_BITES[grade]):
+        angle = start if b.across >= 0 else start + 2.4
+        reach = abs(b.across) * bone.edge(angle)
         at = (cx + cos(angle) * reach, cy + sin(angle) * reach)
-        notches += _irregular(at, part * width, depth, site, seed, side, index)
+        notches += _irregular(at, b, width, site, seed, side, index)
     return tuple(notches)
 
 
@@ -70,15 +98,16 @@ def cysts(seed: int, side: str, site: str, *, at: Point, spread: float) -> tuple
 
 
 def _irregular(
-    at: Point, radius: float, depth: float, site: str, seed: int, side: str, index: int
+    at: Point, bite: _Bite, width: float, site: str, seed: int, side: str, index: int
 ) -> list[Notch]:
     """One lobed bite with a satellite: no erosion is a disc, and none looks like the next."""
     draw = stream(seed, "outline", side, site, index)
     lobes = tuple(float(v) for v in draw.uniform((0.08, 0, 0.08, 0), (0.28, 6.28, 0.22, 6.28)))
-    strength = depth * float(draw.uniform(0.85, 1.1))
+    depth = float(draw.uniform(*(_COLLAPSE if bite.deep else _DEPTH)))
     angle, far, size = (float(v) for v in draw.uniform((0, 0.5, 0.35), (2 * pi, 0.9, 0.6)))
+    radius = max(bite.least, bite.radius * width)
     return [
-        Notch(x=at[0], y=at[1], radius=radius, depth=min(0.95, strength), lobes=lobes),  # type: ignore[arg-type]
+        Notch(x=at[0], y=at[1], radius=radius, depth=depth, lobes=lobes),  # type: ignore[arg-type]
         Notch(
             x=at[0] + cos(angle) * far * radius,
             y=at[1] + sin(angle) * far * radius,

@@ -18,6 +18,7 @@ from ra_training.phantom.streams import stream
 MU_SOFT = 0.022  # 1/mm
 _EFFECTIVE = np.float32(1.15)
 _SCATTER_MM, _LATITUDE_MM = 12.0, 14.0
+_TOE = 0.04
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,15 +65,6 @@ def draw_tube(seed: int, rows: int) -> Tube:
     )
 
 
-def texture(seed: int, canvas: Canvas) -> Field:
-    """Trabecular strands about 0.4 x 1.2 mm along the image's y axis, mean 1, SD 0.14."""
-    noise = stream(seed, "texture").standard_normal((canvas.rows, canvas.columns), dtype=np.float32)
-    grain = gaussian_filter(noise, (0.9 / canvas.px, 0.3 / canvas.px), truncate=2.0)
-    spread = np.float32(grain[::4, ::4].std() + 1e-9)
-    strands: Field = np.float32(1) + np.float32(0.14) * grain / spread
-    return strands
-
-
 def expose(canvas: Canvas, tube: Tube, seed: int, *, auto: bool = False) -> Field:
     """(rows, columns) float32 in [0, 1], bone bright.
 
@@ -97,8 +89,8 @@ def expose(canvas: Canvas, tube: Tube, seed: int, *, auto: bool = False) -> Fiel
     if auto:
         low, high = (np.float32(v) for v in np.percentile(film[::4, ::4], (1, 99.5)))
         film, full = film - low, np.maximum(high - low, np.float32(0.05))
-    linear = np.clip(film / full + np.float32(tube.black), 0, 1)
-    shown: Field = linear ** np.float32(tube.gamma)
+    black = np.float32(tube.black)
+    shown: Field = np.clip(black + (1 - black) * _curve(film / full, tube.gamma), 0, 1)
     _collimate(shown, tube)
     return shown
 
@@ -153,6 +145,18 @@ def _grown(small: Field, rows: int, columns: int, step: int) -> Field:
     grown: Field = wide[top] * (1 - part)
     grown += wide[below] * part
     return grown
+
+
+def _curve(film: Field, gamma: float) -> Field:
+    """Tone of a film that shows thin flesh as detectors' processing does: a power with a toe.
+
+    The toe keeps the slope finite where nothing absorbs, so that noise there stays noise. Nothing
+    is 0, full absorption 1; what scatter makes brighter than nothing is a little below 0.
+    """
+    low, high = (np.float32(v**gamma) for v in (_TOE / 2, 1.0))
+    lifted = (film + np.sqrt(film * film + np.float32(_TOE * _TOE))) / 2
+    tone: Field = (lifted ** np.float32(gamma) - low) / (high - low)
+    return tone
 
 
 def _collimate(shown: Field, tube: Tube) -> None:

@@ -6,12 +6,12 @@ from math import cos, pi, sin
 
 import numpy as np
 
-from ra_training.phantom import film
 from ra_training.phantom.anatomy import draw_anatomy
 from ra_training.phantom.block import Block
-from ra_training.phantom.canvas import Canvas, Field, Point
+from ra_training.phantom.canvas import Canvas, Point
 from ra_training.phantom.exposure import Exposure
 from ra_training.phantom.grades import sample_grades
+from ra_training.phantom.grain import Grain, strands
 from ra_training.phantom.hand import build
 from ra_training.phantom.plan import Growth, Subject
 from ra_training.phantom.render import Pose, draw_plan, finish
@@ -34,7 +34,7 @@ def render_nonhand(kind: str, seed: int, *, height: int = 512) -> Exposure:
     draw = stream(seed, "nonhand", kind)
     columns = int(height * draw.uniform(0.75, 1.3))
     canvas = Canvas(height, columns, float(draw.uniform(180, 420)) / height)
-    grain = film.texture(seed, canvas)
+    grain = strands(seed, canvas.px)
     _DRAWERS[kind](canvas, grain, draw, seed)
     if kind not in ("wrist", "fingers"):
         _turn(canvas, draw)
@@ -57,7 +57,7 @@ def _size(canvas: Canvas) -> tuple[float, float]:
 
 
 def _bone(
-    canvas: Canvas, grain: Field, a: Point, b: Point, widths: tuple[float, float, float],
+    canvas: Canvas, grain: Grain, a: Point, b: Point, widths: tuple[float, float, float],
     cortex: float = 2.5,
 ) -> None:  # fmt: skip
     Tube(
@@ -65,7 +65,7 @@ def _bone(
     ).draw(canvas, grain)
 
 
-def _foot(canvas: Canvas, grain: Field, draw: np.random.Generator, seed: int) -> None:
+def _foot(canvas: Canvas, grain: Grain, draw: np.random.Generator, seed: int) -> None:
     w, h = _size(canvas)
     k = min(w / 130, h / 260)
     x0 = w / 2
@@ -87,7 +87,7 @@ def _foot(canvas: Canvas, grain: Field, draw: np.random.Generator, seed: int) ->
 
 
 def _polygon(
-    canvas: Canvas, grain: Field, draw: np.random.Generator, cx: float, cy: float, r: float
+    canvas: Canvas, grain: Grain, draw: np.random.Generator, cx: float, cy: float, r: float
 ) -> None:
     n = int(draw.integers(4, 8))
     start = float(draw.uniform(0, 2 * pi))
@@ -98,7 +98,7 @@ def _polygon(
     Block(corners=corners, cortex=0.9, thickness=max(6.0, 1.2 * r)).draw(canvas, grain)
 
 
-def _part_of_hand(canvas: Canvas, grain: Field, seed: int, y: float, zoom: float) -> None:
+def _part_of_hand(canvas: Canvas, grain: Grain, seed: int, y: float, zoom: float) -> None:
     """A hand whose wrist lies at ``y`` (share of the height), magnified so that it overflows."""
     draw = stream(seed, "part")
     side = "right" if draw.random() < 0.5 else "left"
@@ -117,24 +117,24 @@ def _part_of_hand(canvas: Canvas, grain: Field, seed: int, y: float, zoom: float
     draw_plan(build(who), pose, canvas, grain)
 
 
-def _wrist(canvas: Canvas, grain: Field, draw: np.random.Generator, seed: int) -> None:
+def _wrist(canvas: Canvas, grain: Grain, draw: np.random.Generator, seed: int) -> None:
     _part_of_hand(
         canvas, grain, seed, float(draw.uniform(0.38, 0.6)), float(draw.uniform(1.9, 3.0))
     )
 
 
-def _fingers(canvas: Canvas, grain: Field, draw: np.random.Generator, seed: int) -> None:
+def _fingers(canvas: Canvas, grain: Grain, draw: np.random.Generator, seed: int) -> None:
     zoom = float(draw.uniform(1.3, 2.2))
     _part_of_hand(canvas, grain, seed, 1.0 + 0.4 * zoom * float(draw.uniform(0.4, 1.0)), zoom)
 
 
-def _empty(canvas: Canvas, grain: Field, draw: np.random.Generator, seed: int) -> None:
+def _empty(canvas: Canvas, grain: Grain, draw: np.random.Generator, seed: int) -> None:
     """Nothing but the plate: sometimes a flat shadow."""
     if draw.random() < 0.5:
         canvas.soft += np.float32(draw.uniform(0, 60))
 
 
-def _long_bone(canvas: Canvas, grain: Field, draw: np.random.Generator, seed: int) -> None:
+def _long_bone(canvas: Canvas, grain: Grain, draw: np.random.Generator, seed: int) -> None:
     w, h = _size(canvas)
     x, k = w * float(draw.uniform(0.35, 0.6)), float(draw.uniform(0.7, 1.8))
     lean = float(draw.normal(0, 0.08)) * h
@@ -148,7 +148,7 @@ def _long_bone(canvas: Canvas, grain: Field, draw: np.random.Generator, seed: in
     Capsule(a=(x, -20), b=(x - lean, h + 20), r0=50 * k, r1=38 * k).draw(canvas)
 
 
-def _knee(canvas: Canvas, grain: Field, draw: np.random.Generator, seed: int) -> None:
+def _knee(canvas: Canvas, grain: Grain, draw: np.random.Generator, seed: int) -> None:
     w, h = _size(canvas)
     x, y, k = w / 2, h * float(draw.uniform(0.4, 0.6)), float(draw.uniform(0.9, 1.6))
     _bone(canvas, grain, (x, -60), (x, y - 3 * k), (30 * k, 30 * k, 76 * k), 5 * k)
@@ -157,7 +157,7 @@ def _knee(canvas: Canvas, grain: Field, draw: np.random.Generator, seed: int) ->
     Capsule(a=(x, -20), b=(x, h + 20), r0=70 * k, r1=52 * k).draw(canvas)
 
 
-def _elbow(canvas: Canvas, grain: Field, draw: np.random.Generator, seed: int) -> None:
+def _elbow(canvas: Canvas, grain: Grain, draw: np.random.Generator, seed: int) -> None:
     w, h = _size(canvas)
     x, y, k = w / 2, h * 0.5, float(draw.uniform(0.9, 1.6))
     _bone(canvas, grain, (x, -60), (x, y), (20 * k, 22 * k, 56 * k), 4 * k)
@@ -166,7 +166,7 @@ def _elbow(canvas: Canvas, grain: Field, draw: np.random.Generator, seed: int) -
     Capsule(a=(x, -20), b=(x, h + 20), r0=42 * k, r1=36 * k).draw(canvas)
 
 
-def _chest(canvas: Canvas, grain: Field, draw: np.random.Generator, seed: int) -> None:
+def _chest(canvas: Canvas, grain: Grain, draw: np.random.Generator, seed: int) -> None:
     w, h = _size(canvas)
     canvas.soft += np.float32(draw.uniform(50, 110))
     lung = float(draw.uniform(30, 70))
@@ -188,7 +188,7 @@ def _chest(canvas: Canvas, grain: Field, draw: np.random.Generator, seed: int) -
     _spine(canvas, grain, draw, seed)
 
 
-def _spine(canvas: Canvas, grain: Field, draw: np.random.Generator, seed: int) -> None:
+def _spine(canvas: Canvas, grain: Grain, draw: np.random.Generator, seed: int) -> None:
     w, h = _size(canvas)
     step = h / float(draw.integers(6, 14))
     half = step * float(draw.uniform(0.5, 0.8))
@@ -206,7 +206,7 @@ def _spine(canvas: Canvas, grain: Field, draw: np.random.Generator, seed: int) -
     Capsule(a=(w / 2, -20), b=(w / 2, h + 20), r0=w * 0.35, r1=w * 0.35).draw(canvas)
 
 
-def _skull(canvas: Canvas, grain: Field, draw: np.random.Generator, seed: int) -> None:
+def _skull(canvas: Canvas, grain: Grain, draw: np.random.Generator, seed: int) -> None:
     yy, xx = np.mgrid[: canvas.rows, : canvas.columns].astype(np.float32)
     r = np.sqrt(
         ((xx / canvas.columns - 0.5) / float(draw.uniform(0.3, 0.42))) ** 2
@@ -222,7 +222,7 @@ def _skull(canvas: Canvas, grain: Field, draw: np.random.Generator, seed: int) -
         )  # fmt: skip
 
 
-def _pelvis(canvas: Canvas, grain: Field, draw: np.random.Generator, seed: int) -> None:
+def _pelvis(canvas: Canvas, grain: Grain, draw: np.random.Generator, seed: int) -> None:
     w, h = _size(canvas)
     canvas.soft += np.float32(draw.uniform(50, 120))
     for sign in (-1, 1):
@@ -232,7 +232,7 @@ def _pelvis(canvas: Canvas, grain: Field, draw: np.random.Generator, seed: int) 
     _spine(canvas, grain, draw, seed)
 
 
-def _blobs(canvas: Canvas, grain: Field, draw: np.random.Generator, seed: int) -> None:
+def _blobs(canvas: Canvas, grain: Grain, draw: np.random.Generator, seed: int) -> None:
     """Discs and rings, as a slice through the body looks."""
     yy, xx = np.mgrid[: canvas.rows, : canvas.columns].astype(np.float32)
     x, y = xx / canvas.columns, yy / canvas.rows
@@ -246,7 +246,7 @@ def _blobs(canvas: Canvas, grain: Field, draw: np.random.Generator, seed: int) -
             canvas.bone += np.float32(draw.uniform(0.2, 1.2)) * ring
 
 
-def _texture(canvas: Canvas, grain: Field, draw: np.random.Generator, seed: int) -> None:
+def _texture(canvas: Canvas, grain: Grain, draw: np.random.Generator, seed: int) -> None:
     """Smooth noise of a random coarseness: no anatomy at all."""
     from scipy.ndimage import gaussian_filter
 

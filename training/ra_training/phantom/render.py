@@ -16,6 +16,7 @@ from ra_training.phantom.canvas import Canvas, Field, Point
 from ra_training.phantom.erosion import Notch
 from ra_training.phantom.exposure import Box, Exposure, HandTruth, Side
 from ra_training.phantom.grades import SubjectGrades
+from ra_training.phantom.grain import Grain, strands
 from ra_training.phantom.hand import build
 from ra_training.phantom.nuisance import RANGES
 from ra_training.phantom.plan import Growth, HandPlan, Subject
@@ -24,6 +25,8 @@ from ra_training.phantom.soft import Capsule
 from ra_training.phantom.streams import stream
 
 Hands = Literal["both", "left", "right"]
+_BONES = 64  # more than a hand has: numbers of its strands
+_SHORTS = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +85,7 @@ def render_exposure(
     px = spacing_mm if spacing_mm is not None else field_mm / height
     columns = round(height * (1.3 if hands == "both" else 0.85))
     canvas = Canvas(rows=height, columns=columns, px=px)
-    grain = film.texture(shot, canvas)
+    grain = strands(subject_seed, px)
     sides: tuple[Side, ...] = ("right", "left") if hands == "both" else (hands,)
     truths = []
     for side in sides:
@@ -92,7 +95,7 @@ def render_exposure(
         )  # fmt: skip
         plan = build(who)
         pose = _pose(shot, side, canvas, size, plan, alone=len(sides) == 1)
-        draw_plan(plan, pose, canvas, grain)
+        draw_plan(plan, pose, canvas, grain, first=_BONES * len(truths))
         if side in casts:
             start, end = (pose.place(p) for p in axis())
             draw_cast(canvas, start, end, pose.scale, shot)
@@ -162,29 +165,29 @@ def _shift(values: np.ndarray[tuple[int], np.dtype[np.float64]], low: float, hig
     return (under - over) if not (under and over) else (under - over) / 2
 
 
-def draw_plan(plan: HandPlan, pose: Pose, canvas: Canvas, grain: Field) -> None:
-    """Draw the shapes of a hand at its pose."""
+def draw_plan(plan: HandPlan, pose: Pose, canvas: Canvas, grain: Grain, first: int = 0) -> None:
+    """Draw the shapes of a hand at its pose; its bones have the strands from ``first`` on."""
     k = pose.scale
-    for t in plan.tubes:
+    for i, t in enumerate(plan.tubes):
         plate = None if t.plate is None else (t.plate[0] * k, t.plate[1] * k)
         replace(
             t, base=pose.place(t.base), head=pose.place(t.head), shaft=t.shaft * k,
             base_width=t.base_width * k, head_width=t.head_width * k, cortex=t.cortex * k,
             groove=t.groove * k, rim=t.rim * k, tilt_head=t.tilt_head * pose.sign,
             tilt_base=t.tilt_base * pose.sign, notches=pose.notches(t.notches), plate=plate,
-        ).draw(canvas, grain)  # fmt: skip
-    for bone in plan.shorts:
+        ).draw(canvas, grain.bone(first + i))  # fmt: skip
+    for i, bone in enumerate(plan.shorts):
         replace(
             bone, centre=pose.place(bone.centre), cortex=bone.cortex * k, size=bone.size * k,
             turn=pose.angle, sign=pose.sign, thickness=bone.thickness * k,
             notches=pose.notches(bone.notches),
-        ).draw(canvas, grain)  # fmt: skip
+        ).draw(canvas, grain.bone(first + _SHORTS + i))  # fmt: skip
     for b in plan.blocks:
         Block(
             corners=tuple(pose.place(c) for c in b.corners), cortex=b.cortex * k,
             density=b.density, thickness=b.thickness * k, rounding=b.rounding * k,
             notches=pose.notches(b.notches),
-        ).draw(canvas, grain)  # fmt: skip
+        ).draw(canvas, grain.bone(first))  # fmt: skip
     for s in plan.soft:
         Capsule(a=pose.place(s.a), b=pose.place(s.b), r0=s.r0 * k, r1=s.r1 * k).draw(canvas)
 

@@ -12,6 +12,7 @@ from scipy.interpolate import CubicSpline
 
 from ra_training.phantom.canvas import Canvas, Field, Point
 from ra_training.phantom.erosion import Notch, bite
+from ra_training.phantom.grain import Grain
 from ra_training.phantom.tube import MU_CORTICAL, MU_TRABECULAR
 
 ANGLES = 96
@@ -47,7 +48,7 @@ class Short:
         wrapped = atan2(sin(angle), cos(angle))
         return float(np.interp(wrapped, _TURN, radii(self.outline))) * self.size
 
-    def draw(self, canvas: Canvas, texture: Field) -> None:
+    def draw(self, canvas: Canvas, grain: Grain) -> None:
         """Add its attenuation."""
         table = radii(self.outline)
         reach = float(table.max()) * self.size + 1
@@ -71,10 +72,8 @@ class Short:
         ramp = np.clip(0.5 + depth / np.float32(1.2 * canvas.px), 0, 1)
         outer = _dome(depth, inr)
         inner = _dome(depth - self.cortex, inr)
-        grain = texture[win.rows, win.columns]
-        value = self.thickness * (
-            MU_CORTICAL * 0.85 * (outer - 0.95 * inner) + 1.1 * MU_TRABECULAR * inner * grain
-        )
+        spongy = 1.1 * MU_TRABECULAR * inner * grain.at(up, along)
+        value = self.thickness * (MU_CORTICAL * 0.85 * (outer - 0.95 * inner) + spongy)
         value = value * ramp * self.density
         bite(value, win, self.notches, canvas.px)
         canvas.bone[win.rows, win.columns] += value.astype(np.float32, copy=False)

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ra_training.phantom.canvas import Canvas, Field, Point
+from ra_training.phantom.canvas import Canvas, Point
 from ra_training.phantom.erosion import Notch, bite
+from ra_training.phantom.grain import Grain
 
 _Real = NDArray[np.floating[Any]]  # numpy's stubs widen float32 arrays that meet Python floats
 MU_CORTICAL, MU_TRABECULAR = 0.105, 0.030  # 1/mm, near 50 kVp
@@ -47,7 +48,7 @@ class Tube:
     notches: tuple[Notch, ...] = ()
     plate: tuple[float, float] | None = None
 
-    def draw(self, canvas: Canvas, texture: Field) -> None:
+    def draw(self, canvas: Canvas, grain: Grain) -> None:
         """Add its attenuation."""
         px, (bx, by), (hx, hy) = canvas.px, self.base, self.head
         length = hypot(hx - bx, hy - by)
@@ -81,8 +82,7 @@ class Tube:
         rims = np.exp(-(((t - end_h) / 0.9) ** 2)) + np.exp(-(((t - end_b) / 0.9) ** 2))
         if self.rim:
             rims += 0.55 * np.exp(-(((t - end_h + self.rim) / 0.8) ** 2))
-        grain = texture[win.rows, win.columns]
-        value = MU_CORTICAL * (outer - inner) + MU_TRABECULAR * inner * grain
+        value = MU_CORTICAL * (outer - inner) + MU_TRABECULAR * inner * grain.at(t, n)
         value += 0.45 * MU_CORTICAL * rims * (outer > 0)
         if self.porosis:
             value *= 1 - self.porosis * np.sqrt(flare)
