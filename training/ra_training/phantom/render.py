@@ -74,7 +74,7 @@ def render_exposure(
         height: rows; the width follows (1.3 x for both hands, 0.85 x for one).
         spacing_mm: mm a pixel; None draws a field of view in which the hands fill most.
         age: years below 18 draw open growth plates.
-        casts: hands that lie in a plaster cast. No shipped model was trained on any.
+        casts: hands that lie in a plaster cast; the scorers were trained on none.
     """
     shot = int(stream(subject_seed, "shot", visit, exposure_seed).integers(2**31))
     anatomy = draw_anatomy(subject_seed, female=female)
