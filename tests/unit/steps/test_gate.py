@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -24,7 +25,14 @@ from ra_daemon.steps.score import Models, with_sides
 from ra_engine.testing import sample_landmarks
 from ra_engine.types import HandView, Located, Radiograph, Side
 from ra_engine.views import hand_view
-from ra_training.phantom import KINDS, Exposure, generate, render_nonhand
+from ra_training.phantom import (
+    KINDS,
+    Exposure,
+    generate,
+    render_exposure,
+    render_nonhand,
+    sample_grades,
+)
 from tests.support import dicom_sources
 from tests.support.frames import framed
 from tests.support.paths import shared_data
@@ -298,6 +306,19 @@ def test_hands_in_a_frame_are_accepted(models: Models, share: float, *, white: b
         mask = border(pixels, inverted=inverted)
         verdicts[judged(models, Radiograph(pixels=pixels, inverted=inverted, mask=mask))] += 1
     assert verdicts[None] >= (25 if white else 24), verdicts
+
+
+def test_generated_hands_in_a_cast_are_refused_as_such(models: Models) -> None:
+    """Of both hands one lies in plaster, or the only one does; no tag says so."""
+    found: Counter[Reason | None] = Counter()
+    for seed in range(20):
+        grades = sample_grades(seed + 4000)
+        side: Literal["left", "right"] = "left" if seed % 2 else "right"
+        for hands in ("both", side):
+            shot = render_exposure(seed + 4000, grades, hands=hands, casts=(side,))
+            found[judged(models, of(shot))] += 1
+    assert found[None] <= 1
+    assert found[Reason.CAST] >= 38
 
 
 REASONS = dict.fromkeys(KINDS, Reason.NOT_A_HAND) | {
