@@ -38,6 +38,8 @@ class Radiograph:
         window: (centre, width) in grey values of ``pixels``, or None.
         side: laterality by tags: LEFT, RIGHT, or UNKNOWN (absent, or both hands).
         side_source: the attribute that gave the side, or "".
+        side_described: LEFT or RIGHT where descriptions name just one side, else UNKNOWN; they
+            never give a side, they only contradict.
     """
 
     pixels: NDArray[np.uint16]
@@ -48,6 +50,7 @@ class Radiograph:
     window: tuple[float, float] | None = None
     side: Side = Side.UNKNOWN
     side_source: str = ""
+    side_described: Side = Side.UNKNOWN
 
     @property
     def field(self) -> tuple[int, int, int, int]:
@@ -73,7 +76,8 @@ class HandView:
         index: 0 for the only hand or the one nearer the image's left edge, 1 for the other; of
             hands that lie one above the other, 0 for the upper one.
         side: see ``Side``; UNKNOWN never reaches a scorer when the image holds two hands.
-        side_source: "tag", "position", or "none".
+        side_source: name of the tag that gave the side, "marker" (a lead letter), "position", or
+            "none".
         to_image: maps unit view coordinates (x, y in [0, 1], origin top left) to pixel coordinates
             of the image (x right, y down, pixel centres at integers); carries rotation, scale and
             mirroring.

@@ -42,6 +42,7 @@ OWN: Mapping[str, str] = MappingProxyType(
         "RA0315": "Laterality attributes of the two images",
         "RA0316": "Not known",
         "RA0317": "Disputed by tags and image",
+        "RA0318": "Lead letter on the image",
         "RA0321": "0 is not normal: it excludes neither arthritis nor fracture",
         "RA0322": "Demonstration model, not for clinical use",
         "RA0323": "The earlier report must not be used",
@@ -129,6 +130,7 @@ LATERALITY: Mapping[str, str] = MappingProxyType(
         "FrameLaterality": "RA0313",
         "position": "RA0314",
         "tags": "RA0315",
+        "marker": "RA0318",
     }
 )
 LATERALITY_UNKNOWN, LATERALITY_DISPUTED = "RA0316", "RA0317"

@@ -19,10 +19,10 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from ra_daemon.dicom import elements, grey
 from ra_daemon.dicom.mask import mask_of
 from ra_daemon.dicom.nvimgcodec import FrameDecoder
-from ra_daemon.dicom.sides import side_of
+from ra_daemon.dicom.sides import described_side, side_of
 from ra_daemon.domain import Header, Reason, Refused
 from ra_daemon.errors import UnreadableError
-from ra_engine.types import Radiograph, Side
+from ra_engine.types import Radiograph
 
 settings.reading_validation_mode = 0  # dirty values are ours to judge, not pydicom's to refuse
 
@@ -174,7 +174,8 @@ def decode(path: Path, first: FrameDecoder | None = None) -> Radiograph | Refuse
     shifted, offset, scale = grey.unsigned(values)
     inverted = grey.inverted(ds, photometric)
     spacing, spacing_source = _spacing(ds)
-    side, side_source = _side(ds)
+    described = _described(ds)
+    side, side_source = side_of(_stated(ds), described)
     shifted.flags.writeable = False
     return Radiograph(
         pixels=shifted,
@@ -185,6 +186,7 @@ def decode(path: Path, first: FrameDecoder | None = None) -> Radiograph | Refuse
         window=None if window is None else ((window[0] - offset) * scale, window[1] * scale),
         side=side,
         side_source=side_source,
+        side_described=described_side(described),
     )
 
 
@@ -308,12 +310,14 @@ def _spacing(ds: Dataset) -> tuple[tuple[float, float] | None, str]:
     return None, ""
 
 
-def _side(ds: Dataset) -> tuple[Side, str]:
+def _stated(ds: Dataset) -> list[tuple[str, str]]:
+    """(attribute, value) of laterality, the most trusted first."""
     stated = [(k, elements.text(ds, k)) for k in ("ImageLaterality", "Laterality")]
-    stated += [("FrameLaterality", letter) for letter in _frame_laterality(ds)]
-    return side_of(
-        stated, f"{elements.text(ds, 'SeriesDescription')} / {elements.text(ds, 'ProtocolName')}"
-    )
+    return stated + [("FrameLaterality", letter) for letter in _frame_laterality(ds)]
+
+
+def _described(ds: Dataset) -> str:
+    return f"{elements.text(ds, 'SeriesDescription')} / {elements.text(ds, 'ProtocolName')}"
 
 
 def _codes(ds: Dataset, keyword: str) -> tuple[str, ...]:

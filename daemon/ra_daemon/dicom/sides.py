@@ -13,7 +13,15 @@ BOTH = "both"
 CONFLICT = "conflict"
 """Source of a side that the tags dispute: no side."""
 
+MARKER = "marker"
+"""Source of a side that a lead letter gives, where no tag does."""
+
 _SIDES = {"L": Side.LEFT, "R": Side.RIGHT}
+
+
+def described_side(described: str) -> Side:
+    """The side that a description names; UNKNOWN where it names none or both."""
+    return _SIDES.get(side_in(described), Side.UNKNOWN)
 
 
 def side_of(stated: Iterable[tuple[str, str]], described: str) -> tuple[Side, str]:

@@ -12,14 +12,15 @@ import numpy as np
 
 from ra_daemon.config import SOP_CLASSES, Gate, Route
 from ra_daemon.dicom import anatomy
-from ra_daemon.dicom.sides import BOTH, CONFLICT
+from ra_daemon.dicom.sides import BOTH, CONFLICT, MARKER
 from ra_daemon.domain import Header, Reason, Refused
 from ra_daemon.exposures import CR, DX_PRESENTATION, DX_PROCESSING, for_processing
+from ra_engine.marker import read_letter
 from ra_engine.types import HandView, Located, Radiograph, Side
 from ra_engine.views import side_by_side
 
 GATE_VERSION = "5"
-"""Raise it when a rule or a threshold here changes."""
+"""Raise it when a rule or a threshold here, or in ``ra_engine.marker``, changes."""
 
 NO_RULES = frozenset(
     {
@@ -122,17 +123,32 @@ def judge_hands(located: Located, scored: frozenset[int]) -> Refused | None:
 def laterality(radiograph: Radiograph, located: Located) -> tuple[Side, str, bool]:
     """Side of a one-hand image, its source, and whether tags and pixels conflict.
 
-    Conflicts: tags that contradict each other, a tag of one side on an image of two hands, a tag
-    of both sides on an image of one. Only the total is then given, and no side. Hands that lie one
-    above the other, as on a plate that was turned, are no left and right of the image either.
+    A tag gives the side, else a lead letter on the film. Conflicts: tags that contradict each
+    other, a letter that contradicts a tag or a description, a tag of one side on an image of two
+    hands, a tag of both sides on an image of one. Only the total is then given, and no side.
+
+    Two hands are told apart by place, which names neither left nor right, so that no letter can
+    contradict it: none is read. Hands that lie one above the other, as on a plate that was turned,
+    are no left and right of the image either.
     """
     source = radiograph.side_source
     if len(located.hands) == 1:
         if source in (CONFLICT, BOTH):
             return Side.UNKNOWN, "none", True
-        return radiograph.side, source or "none", False
+        return _side_of_one(radiograph, located)
     told = "position" if side_by_side(located.hands) else "none"
     return Side.UNKNOWN, told, source not in ("", BOTH)
+
+
+def _side_of_one(radiograph: Radiograph, located: Located) -> tuple[Side, str, bool]:
+    """Side of an image of one hand whose tags are of one mind."""
+    letter = read_letter(radiograph, located)
+    if letter is None:
+        return radiograph.side, radiograph.side_source or "none", False
+    said = {letter.side, radiograph.side, radiograph.side_described} - {Side.UNKNOWN}
+    if len(said) > 1:
+        return Side.UNKNOWN, "none", True
+    return letter.side, radiograph.side_source or MARKER, False
 
 
 def _object(header: Header, route: Route) -> Refused | None:

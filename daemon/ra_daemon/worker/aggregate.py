@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ra_daemon.dicom.sides import MARKER
 from ra_daemon.domain import Scored
 from ra_engine.bands import above_both, band_of, bands_of, logits_of
 from ra_engine.intervals import interval
@@ -62,9 +63,14 @@ def total_of(
         views=(*_view(left, 0), *_view(right, 1)),
         findings=tuple(findings),
         laterality=Side.UNKNOWN,
-        laterality_source="tags",
+        laterality_source=_source(left, right),
         hands="both",
     )
+
+
+def _source(left: Scored, right: Scored) -> str:
+    """How the sides are known: by tags, or one of them by a letter on the film."""
+    return MARKER if MARKER in (left.laterality_source, right.laterality_source) else "tags"
 
 
 def _hand(scored: Scored) -> Measurement | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -37,6 +38,12 @@ def refusals(engine: sa.Engine) -> list[dict[str, Any]]:
     with engine.connect() as conn:
         found = conn.execute(sa.text("SELECT * FROM v1_refusals ORDER BY outcome_id"))
         return [dict(r) for r in found.mappings()]
+
+
+def test_a_row_tells_that_its_side_came_from_a_letter(engine: sa.Engine, queue: JobQueue) -> None:
+    record(engine, queue, admission(), replace(scored(hands="left"), laterality_source="marker"))
+    told = {(r["hands"], r["laterality"], r["laterality_source"]) for r in rows(engine)}
+    assert told == {("left", "left", "marker")}
 
 
 def test_every_finding_but_heatmaps_becomes_a_row(engine: sa.Engine, queue: JobQueue) -> None:

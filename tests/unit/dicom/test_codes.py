@@ -149,6 +149,11 @@ def test_the_source_of_laterality_is_told(source: Path) -> None:
     assert "Place in the image, which proves no side" in whole[0].coded
     one = groups_of(compose_report(given(source, scored=scored.left_hand())))
     assert "Not known" in one[0].coded  # the view of this result names no source
+    letter = replace(scored.left_hand(), laterality_source="marker")
+    letter = replace(letter, views=(replace(letter.views[0], side_source="marker"),))
+    for group in groups_of(compose_report(given(source, scored=letter)))[:1]:
+        assert "Lead letter on the image" in group.coded
+        assert group.laterality == "Left"
     result = scored.both_hands()
     conflict = QualityFlag(code="laterality_conflict", text="Disputed.")
     result = replace(result, findings=(*result.findings, conflict))

@@ -18,7 +18,7 @@ from pydicom import dcmread
 from ra_daemon.config import Config, Gate, Route
 from ra_daemon.dicom import read
 from ra_daemon.dicom.border import border
-from ra_daemon.dicom.sides import BOTH, CONFLICT
+from ra_daemon.dicom.sides import BOTH, CONFLICT, MARKER
 from ra_daemon.domain import Header, Reason, Refused
 from ra_daemon.steps import gate
 from ra_daemon.steps.score import Models, with_sides
@@ -199,6 +199,28 @@ def test_sides_by_tags(tmp_path: Path, tags: dict[str, str], side: Side, source:
 
 
 @pytest.mark.parametrize(
+    ("tags", "side"),
+    [
+        ({"SeriesDescription": "Hand left"}, Side.LEFT),
+        ({"ProtocolName": "HAND RECHTS"}, Side.RIGHT),
+        ({"SeriesDescription": "left", "ProtocolName": "right"}, Side.UNKNOWN),
+        ({"SeriesDescription": "Hand"}, Side.UNKNOWN),
+    ],
+)
+def test_what_a_description_names_is_kept_apart(
+    tmp_path: Path, tags: dict[str, str], side: Side
+) -> None:
+    path = dicom_sources.clean(tmp_path / "a.dcm", hands="left")
+    ds = dcmread(path)
+    for keyword, value in tags.items():
+        setattr(ds, keyword, value)
+    ds.save_as(path)
+    decoded = read.decode(path)
+    assert isinstance(decoded, Radiograph)
+    assert decoded.side_described is side
+
+
+@pytest.mark.parametrize(
     ("hands", "side", "source", "told"),
     [
         (1, Side.LEFT, "Laterality", (Side.LEFT, "Laterality", False)),
@@ -219,6 +241,44 @@ def test_a_disputed_side_is_no_side(
     )
     located = SimpleNamespace(hands=views(*((100 + 200 * k, 300) for k in range(hands))))
     assert gate.laterality(radiograph, located) == told  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("letter", "side", "source", "described", "told"),
+    [
+        ("L", Side.UNKNOWN, "", Side.UNKNOWN, (Side.LEFT, MARKER, False)),
+        ("R", Side.UNKNOWN, "", Side.RIGHT, (Side.RIGHT, MARKER, False)),
+        ("R", Side.UNKNOWN, "", Side.LEFT, (Side.UNKNOWN, "none", True)),
+        ("L", Side.LEFT, "Laterality", Side.UNKNOWN, (Side.LEFT, "Laterality", False)),
+        ("R", Side.LEFT, "Laterality", Side.UNKNOWN, (Side.UNKNOWN, "none", True)),
+        ("R", Side.UNKNOWN, CONFLICT, Side.UNKNOWN, (Side.UNKNOWN, "none", True)),
+        ("R", Side.UNKNOWN, BOTH, Side.UNKNOWN, (Side.UNKNOWN, "none", True)),
+        ("P", Side.LEFT, "Laterality", Side.UNKNOWN, (Side.LEFT, "Laterality", False)),
+        ("P", Side.UNKNOWN, "", Side.LEFT, (Side.UNKNOWN, "none", False)),
+    ],
+)
+def test_a_letter_gives_a_side_or_disputes_one(
+    letter: str, side: Side, source: str, described: Side, told: tuple[Side, str, bool]
+) -> None:
+    radiograph = replace(lettered(letter), side=side, side_source=source, side_described=described)
+    located = Located(hands=views((300, 420)), probabilities={"hand": 1.0})
+    assert gate.laterality(radiograph, located) == told
+
+
+@pytest.mark.parametrize("letter", ["L", "R"])
+def test_a_letter_on_an_image_of_two_hands_changes_nothing(letter: str) -> None:
+    """Their sides are places; a letter at either end contradicts no place."""
+    located = Located(hands=views((150, 420), (350, 420)), probabilities={"hand": 1.0})
+    for x in (20, 560):
+        told = gate.laterality(lettered(letter, x=x), located)
+        assert told == (Side.UNKNOWN, "position", False)
+
+
+def lettered(letter: str, x: int = 20) -> Radiograph:
+    """Dark ground with a character in an upper corner."""
+    picture = np.full((500, 600), 20, np.uint8)
+    cv2.putText(picture, letter, (x, 60), cv2.FONT_HERSHEY_SIMPLEX, 0.9, 220, 3, cv2.LINE_AA)
+    return of_picture(picture)
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,18 @@ def test_each_hand_keeps_its_view_and_its_flags() -> None:
     assert flags(found) == ["aggregate", "low_contrast"]
 
 
+def test_it_tells_that_a_side_came_from_a_letter() -> None:
+    left, right = Hands.drawn(MANIFEST, 1).apart(MANIFEST, MODEL)
+    by_tags = total_of(left, right, installed)
+    assert by_tags is not None
+    assert by_tags.laterality_source == "tags"
+    for pair in ((replace(left, laterality_source="marker"), right),
+                 (left, replace(right, laterality_source="marker"))):  # fmt: skip
+        found = total_of(*pair, installed)
+        assert found is not None
+        assert found.laterality_source == "marker"
+
+
 def test_without_the_bundle_there_is_no_interval_and_it_is_told() -> None:
     hands = Hands.drawn(MANIFEST, 2)
     found = total_of(*hands.apart(MANIFEST, MODEL), lambda _digest: None)

@@ -87,7 +87,7 @@ def render_exposure(
     canvas = Canvas(rows=height, columns=columns, px=px)
     grain = strands(subject_seed, px)
     sides: tuple[Side, ...] = ("right", "left") if hands == "both" else (hands,)
-    truths = []
+    truths: list[HandTruth] = []
     for side in sides:
         who = Subject(
             seed=subject_seed, side=side, grades=grades.hand(side), anatomy=anatomy,
