@@ -61,6 +61,9 @@ class Node(Section):
     """Our DICOM node."""
 
     ae_title: AeTitle = "RA_DAEMON"
+    more_titles: tuple[AeTitle, ...] = Field(
+        default=(), description="AE titles that we answer to as well, for routes by called_ae."
+    )
     host: str = "0.0.0.0"
     port: int = Field(default=11112, ge=0, le=65535)
     receivers: int = Field(default=1, ge=1, le=16, description="Receiver processes on one port.")
@@ -72,6 +75,11 @@ class Node(Section):
     negotiation_timeout_s: float = Field(default=5.0, gt=0)
     network_timeout_s: float = Field(default=60.0, gt=0)
     serial_number: str = "ra-daemon-1"
+
+    @property
+    def titles(self) -> frozenset[str]:
+        """Every AE title that we answer to."""
+        return frozenset(title.strip() for title in (self.ae_title, *self.more_titles))
 
 
 class Tls(Section):

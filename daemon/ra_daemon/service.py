@@ -150,8 +150,9 @@ class Node:
             web.start()
             self._web = web
         except (OSError, DaemonError) as error:
-            _log.warning("web.not_started", port=self._config.web.port, why=str(error),
-                         hint="Set web.host and web.port to what is free: ra-daemon doctor.")  # fmt: skip
+            hint = "Set web.host and web.port to what is free: ra-daemon doctor."
+            port = self._config.web.port
+            _log.warning("web.not_started", port=port, why=str(error), hint=hint)
 
     def _admit(self) -> bool:
         admitted = self._admitter.step()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,6 +58,12 @@ def _absent(config: Config) -> Iterator[str]:
         yield f"store.url: {error} {error.hint}"
     scorers, _broken = plugins.scorers(config.scoring.plugins)
     for route in config.route:
+        if not any(fnmatchcase(title, route.called_ae) for title in config.node.titles):
+            ours = ", ".join(sorted(config.node.titles))
+            yield (
+                f"route {route.name!r}: called_ae {route.called_ae!r} fits no title of this node "
+                f"({ours}); add it to node.more_titles"
+            )
         for name in sorted(set(route.scorers) - set(scorers)):
             usable = ", ".join(sorted(scorers))
             yield f"route {route.name!r}: there is no usable scorer {name!r}; there are {usable}"

@@ -168,7 +168,7 @@ def application_entity(config: Config) -> AE:
     ae.acse_timeout = config.node.negotiation_timeout_s
     ae.network_timeout = config.node.network_timeout_s
     ae.dimse_timeout = config.node.network_timeout_s
-    ae.require_called_aet = True
+    ae.require_called_aet = False  # Receiver._requested does: we may have several titles
     return ae
 
 
@@ -216,7 +216,7 @@ class Receiver:
         address = str(event.assoc.requestor.address)
         services = permitted(self._config, calling, address)
         called = str(event.assoc.requestor.primitive.called_ae_title).strip()
-        if called != self._config.node.ae_title.strip():
+        if called not in self._config.node.titles:
             # permanent, service user, called AE title not recognised
             self._reject(event.assoc, "wrong_called_title", (0x01, 0x01, 0x07), calling)
         elif not services:

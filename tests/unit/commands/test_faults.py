@@ -126,6 +126,7 @@ def test_what_is_no_dicom_is_not_sent(node: Path) -> None:
         ('[store]\nurl = "mysql://x/y"', "mysql is not supported"),
         ('[store]\nurl = "no url"', "cannot be read"),
         ('[[route]]\nname = "a"\nscorers = ["svhd"]', "no usable scorer 'svhd'"),
+        ('[[route]]\nname = "a"\ncalled_ae = "RA_TRIAL"', "add it to node.more_titles"),
         ('[engine]\nbackends = ["onnxrutime:int8"]', "no backend 'onnxrutime'"),
         ('[scoring]\nbundle = "dmeo"', "No bundle 'dmeo'"),
     ],
