@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import date
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from contextlib import suppress
+from datetime import UTC, date, datetime
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -121,6 +122,17 @@ class Peer(Section):
     @classmethod
     def _are_networks(cls, value: object) -> object:
         return _networks(value)
+
+    @property
+    def takes_demonstrations(self) -> bool:
+        """Whether it takes results of a demonstration model: on loopback, or until a day."""
+        if self.host == "localhost":
+            return True
+        with suppress(ValueError):
+            if ip_address(self.host).is_loopback:
+                return True
+        until = self.allow_demonstration_until
+        return until is not None and datetime.now(UTC).date() <= until
 
 
 class Route(Section):

@@ -96,20 +96,18 @@ class Run:
     @classmethod
     def of(cls, config: Config, out: Path | None) -> Run:
         """Load models once."""
+        from ra_daemon import pipelines
         from ra_daemon.commands.score_names import Names
         from ra_daemon.config import Route
-        from ra_daemon.steps import gate, score
         from ra_daemon.worker.pipeline import Pipeline
 
         route = config.route[0] if config.route else Route(name="files")
         pipeline = Pipeline(config, progress=lambda _stage, _blame: None)
-        version = gate.version(config.gate, route)
-        digest = score.pipeline_digest(config, route.scorers, version)
         return cls(
             pipeline=pipeline,
             route=route,
             names=Names(out),
-            digest=digest,
+            digest=pipelines.digest_of(config, route),
             serial_number=config.node.serial_number,
         )
 
