@@ -25,6 +25,10 @@ SOP_CLASSES = {
 for processing, SC: single and multi-frame."""
 
 
+LEAST_FREE = 16 * 2**20
+"""Bytes; below it neither an image nor the database's own journal is sure of its place."""
+
+
 class Section(BaseModel):
     """A table of the file: frozen, no unknown keys."""
 
@@ -55,7 +59,16 @@ class Store(Section):
     url_file: Path | None = Field(
         default=None, description="File that holds the URL, for one with a password."
     )
-    reserve_gb: float = Field(default=1.0, ge=0, description="Refuse images below this free space.")
+    reserve_gb: float = Field(
+        default=1.0,
+        ge=0,
+        description="Refuse images below this free space, and below 16 MiB whatever it is.",
+    )
+
+    @property
+    def least_free(self) -> float:
+        """Bytes that must be free to take an image: what is taken must find room for its rows."""
+        return max(self.reserve_gb * 2**30, LEAST_FREE)
 
 
 class Node(Section):

@@ -26,8 +26,9 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     DigitalXRayImageStorageForPresentation as Dx,
 )
 from pynetdicom.sop_class import Verification
+from structlog.testing import capture_logs
 
-from ra_daemon.config import Config
+from ra_daemon.config import Config, Store
 from ra_daemon.dicom.scp import OUT_OF_RESOURCES, SUCCESS, Receiver, run_receiver
 from ra_daemon.dicom.spool import Spool
 from ra_daemon.dicom.transport import MAX_RECEIVED_PDU
@@ -315,7 +316,14 @@ def test_a_spool_remembers_what_the_disk_said() -> None:
         assert full.write(b"y") == 1
 
 
-@pytest.mark.parametrize("how", ["reserve", "enospc"])
+class LittleRoom(ObjectStore):
+    """A store whose disk has a megabyte left."""
+
+    def free_bytes(self) -> int:
+        return 1 << 20
+
+
+@pytest.mark.parametrize("how", ["reserve", "enospc", "no reserve"])
 def test_a_full_disk_is_never_acknowledged(tmp_path: Path, how: str) -> None:
     config = site(tmp_path / "store")
     full: ObjectStore = FullDisk(config.root)
@@ -323,8 +331,14 @@ def test_a_full_disk_is_never_acknowledged(tmp_path: Path, how: str) -> None:
         full = ObjectStore(config.root)
         reserve = config.store.model_copy(update={"reserve_gb": 1e9})
         config = config.model_copy(update={"store": reserve})
+    elif how == "no reserve":
+        full = LittleRoom(config.root)
+        config = config.model_copy(update={"store": Store(root=config.root, reserve_gb=0)})
     receiver = Receiver(config, full, Tally(config.root, "t"))
     temp = full.write_temp()
-    assert handler(receiver)(c_store(temp)) == OUT_OF_RESOURCES
+    with capture_logs() as told:
+        assert handler(receiver)(c_store(temp)) == OUT_OF_RESOURCES
+    assert [line["code"] for line in told] == ["disk.full"]
+    assert "Free space" in told[0]["hint"]
     assert full.inbox_files() == []
     assert left_over(config) == [temp]  # pynetdicom's own, which it removes

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from ra_daemon import faults
 from ra_daemon.cli import main
-from ra_daemon.errors import FileSystemError
+from ra_daemon.errors import DiskFullError, FileSystemError
 from tests.support.processes import free_port
 
 
@@ -140,10 +140,27 @@ def test_config_check_names_what_is_not_there(tmp_path: Path, line: str, said: s
 def test_a_full_disk_and_a_closed_folder_have_other_remedies() -> None:
     full = faults.translated(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/x"))
     closed = faults.translated(PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/x"))
-    assert isinstance(full, FileSystemError)
+    assert isinstance(full, DiskFullError)
     assert isinstance(closed, FileSystemError)
     assert "Free space" in full.hint
     assert "this user" in closed.hint
+
+
+class DiskFull(sqlite3.OperationalError):
+    """Named as psycopg names SQLSTATE 53100."""
+
+
+@pytest.mark.parametrize(
+    "cause", [sqlite3.OperationalError("database or disk is full"), DiskFull("could not extend")]
+)
+def test_a_database_on_a_full_disk_has_the_code_of_a_full_disk(cause: Exception) -> None:
+    told = faults.of_database(cause)
+    assert isinstance(told, DiskFullError)
+    assert "full" in str(told)
+
+
+def test_a_disk_that_fails_under_sqlite_is_told_so() -> None:
+    assert "df on store.root" in faults.of_database(sqlite3.OperationalError("disk I/O error")).hint
 
 
 def test_faults_of_the_program_keep_their_traceback() -> None:
