@@ -6,9 +6,16 @@ from contextlib import suppress
 from datetime import UTC, date, datetime
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 Gpu = Annotated[str, Field(pattern=r"^cuda:\d+$")]
 AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x20-\x5b\x5d-\x7e]+$")]
@@ -34,10 +41,22 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: object, info: ValidationInfo) -> object:
+        """``workers = true`` is a mistake; Python would read it as 1."""
+        if isinstance(value, bool):
+            annotation = cls.model_fields[info.field_name or ""].annotation
+            if {annotation, *get_args(annotation)} & {int, float}:
+                raise ValueError("must be a number")
+        return value
+
 
 def _networks(value: object) -> object:
     """Say what is wrong with a network, in the place of a list of what it could have been."""
     for text in value if isinstance(value, list | tuple) else ():
+        if isinstance(text, int):  # a number is an address to Python
+            raise ValueError("must be networks as 192.0.2.0/24")  # noqa: TRY004 - pydantic's way
         if not isinstance(text, str):
             continue
         try:
@@ -47,7 +66,9 @@ def _networks(value: object) -> object:
                 meant = f"{text!r} names one address of it; write {ip_network(text, strict=False)}"
             except ValueError:
                 meant = f"{text!r} is none"
-            raise ValueError(f"networks as 192.0.2.0/24 or 192.0.2.10/32; {meant}") from error
+            raise ValueError(
+                f"must be networks as 192.0.2.0/24 or 192.0.2.10/32; {meant}"
+            ) from error
     return value
 
 
@@ -188,7 +209,7 @@ class Route(Section):
         for name in value:
             if name not in known:
                 raise ValueError(
-                    f"{', '.join(SOP_CLASSES)} or the UID of a class that the node takes, "
+                    f"must be {', '.join(SOP_CLASSES)} or the UID of a class that the node takes, "
                     f"not {name!r}"
                 )
         return value
@@ -301,7 +322,7 @@ class Engine(Section):
         for entry in value:
             precision = entry.partition(":")[2]
             if precision not in ("", "fp32", "fp16", "bf16", "int8"):
-                raise ValueError(f"{entry!r}: the precision must be fp32, fp16, bf16 or int8")
+                raise ValueError(f"must have fp32, fp16, bf16 or int8 after the colon of {entry!r}")
         return value
 
 

@@ -63,9 +63,14 @@ def test_a_backup_and_a_table_that_cannot_be_written(node: Path, no_folder: Path
     told(run(*words), 1, "Not a directory")
 
 
-def test_a_root_that_cannot_be_made(tmp_path: Path, no_folder: Path) -> None:
-    config = configured(tmp_path, f"root = {str(no_folder)!r}")
-    told(run("start", "--config", config), 1, "Not a directory", str(no_folder))
+@pytest.mark.parametrize("words", [("start",), ("db", "upgrade"), ("config", "check")])
+@pytest.mark.parametrize("below", [True, False])
+def test_a_root_that_cannot_be_made(
+    tmp_path: Path, no_folder: Path, words: tuple[str, ...], *, below: bool
+) -> None:
+    root = no_folder if below else no_folder.parent
+    config = configured(tmp_path, f"root = {str(root)!r}")
+    told(run(*words, "--config", config), 3, "store.root", f"{no_folder.parent} is no folder")
 
 
 @pytest.mark.parametrize(
@@ -135,6 +140,15 @@ def test_config_check_names_what_is_not_there(tmp_path: Path, line: str, said: s
     path = tmp_path / "ra-daemon.toml"
     path.write_text(line)
     told(run("config", "check", "--config", path), 3, said)
+
+
+def test_config_check_does_not_send_to_itself(tmp_path: Path) -> None:
+    path = tmp_path / "ra-daemon.toml"
+    path.write_text("[node]\nport = 99999\n")
+    done = run("config", "check", "--config", path)
+    told(done, 3, "node.port", "docs/configuration.md")
+    assert "config check" not in done.stderr
+    told(run("config", "show", "--config", path), 3, "config check")
 
 
 def test_a_full_disk_and_a_closed_folder_have_other_remedies() -> None:
