@@ -125,6 +125,15 @@ def test_what_is_no_dicom_is_not_sent(node: Path) -> None:
     told(run("send", "main", __file__, "--config", node), 1, "no DICOM file", "dcmdump")
 
 
+@pytest.mark.timeout(60)
+def test_what_is_no_file_is_a_fault_of_use(node: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path, tmp_path / "none.dcm", "/dev/null"):
+        done = run("send", "main", path, "--config", node)
+        assert done.exit_code == 2, done.output
+        assert str(path) in done.stderr
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
