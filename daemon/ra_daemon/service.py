@@ -12,7 +12,7 @@ from functools import cache, partial
 
 from sqlalchemy import Engine
 
-from ra_daemon import __version__, log, models, pipelines, scorers, single, steptimes
+from ra_daemon import __version__, log, models, pipelines, scorers, settings, single, steptimes
 from ra_daemon.config import Config, Peer, Route
 from ra_daemon.domain import Claim, Composed, Outcome, Reason, Refused, Scored
 from ra_daemon.errors import DaemonError
@@ -265,10 +265,11 @@ def run(config: Config, *, only: frozenset[str] = PARTS) -> int:
     """Run a node in the foreground.
 
     Raises:
-        ConfigError: an unknown part.
+        ConfigError: the store's root cannot be a folder, or a bundle in use was changed.
         StoreError: the database is of another version, or another node uses this store.
     """
     log.configure(config.log)
+    settings.check_root(config)
     return Node(config, only or PARTS).run()
 
 

@@ -57,7 +57,8 @@ from ra_daemon.dicom.spool import spool
 from ra_daemon.dicom.tls import server_context
 from ra_daemon.dicom.transport import SharedPortServer
 from ra_daemon.domain import Origin
-from ra_daemon.errors import DaemonError
+from ra_daemon.errors import DaemonError, DiskFullError
+from ra_daemon.faults import log_fields
 from ra_daemon.store.events import EventBox
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.tally import REFUSED, Tally
@@ -257,18 +258,20 @@ class Receiver:
         try:
             return self._keep(event)
         except OSError as error:
-            _log.error("instance.not_stored", error=type(error).__name__, errno=error.errno)
+            _log.error("instance.not_stored", errno=error.errno, **log_fields(error))
             return OUT_OF_RESOURCES
         except Exception as error:  # noqa: BLE001 - the SCP handler's isolation wall
-            _log.error("instance.not_stored", error=type(error).__name__)
+            _log.error("instance.not_stored", **log_fields(error))
             return OUT_OF_RESOURCES
 
     def _keep(self, event: Any) -> int:
         fault = getattr(getattr(event.request, "_dataset_file", None), "fault", None)
         if fault is not None:
             raise fault  # the disk was full while it came
-        if self._store.free_bytes() < self._config.store.reserve_gb * 2**30:
-            _log.error("store.full", reserve_gb=self._config.store.reserve_gb)
+        if self._store.free_bytes() < self._config.store.least_free:
+            reserve = self._config.store.reserve_gb
+            full = DiskFullError
+            _log.error("store.full", reserve_gb=reserve, code=full.code, hint=full.hint)
             return OUT_OF_RESOURCES
         requestor = event.assoc.requestor
         origin = Origin(
