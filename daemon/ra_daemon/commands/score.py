@@ -56,8 +56,8 @@ def command(
     """Score files and write NAME.sr.dcm and, of a model's map, NAME.heatmap.dcm with fresh UIDs.
 
     Uses the bundle that the node of the configuration uses. A refused image is no failure: the
-    exit status is 0, its reason is told. It is 1 when a file failed, 2 when an argument is no
-    file; every argument has its row. NAME is the file's; it becomes NAME-2 where an object of
+    exit status is 0, its reason is told. It is 1 when a file failed or is none; every argument
+    has its row. NAME is the file's; it becomes NAME-2 where an object of
     another image has that name. Scoring the same files again replaces their objects.
     """
     from ra_daemon import log
@@ -75,13 +75,7 @@ def command(
         emit_table(("file", "status", "score", "interval", "band"), [_line(r) for r in rows])
         if any(r.get("demonstration") for r in rows):
             say("Demonstration model: not for clinical use.")
-    ctx.exit(_exit_status(rows))
-
-
-def _exit_status(rows: Sequence[dict[str, Any]]) -> int:
-    """2 where an argument was no file, which is a fault of use; else 1 where a file failed."""
-    codes = {row["reason"]["code"] for row in rows if row["status"] == "error"}
-    return 2 if codes & {_MISSING, _NOT_REGULAR} else int(bool(codes))
+    ctx.exit(int(any(row["status"] == "error" for row in rows)))
 
 
 def _batches(paths: Sequence[Path], size: int) -> Iterator[Sequence[Path]]:

@@ -274,7 +274,7 @@ def test_a_refusal_is_no_failure_and_an_absent_file_is(
     assert row["status"] == "refused"
     assert row["sop_instance_uid"], "its header can be read"
     done, (row,) = score(config, tmp_path / "none.dcm")
-    assert done.exit_code == 2
+    assert done.exit_code == 1
     assert row["status"] == "error"
 
 
@@ -284,7 +284,7 @@ def test_what_is_no_file_is_told_as_what_it_is_and_hides_no_other(
     os.mkfifo(tmp_path / "pipe")
     names = (tmp_path / "none.dcm", images, tmp_path / "pipe", Path("/dev/null"))
     done, rows = score(config, *names, min(images.glob("*.dcm")), "--out", tmp_path / "out")
-    assert done.exit_code == 2
+    assert done.exit_code == 1
     assert [row["status"] for row in rows] == ["error"] * 4 + ["scored"]
     assert [row["reason"] for row in rows[:4]] == [
         {"code": "file.missing", "text": f"There is no file {names[0]}."},
