@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import date
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from contextlib import suppress
+from datetime import UTC, date, datetime
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 Gpu = Annotated[str, Field(pattern=r"^cuda:\d+$")]
 AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x20-\x5b\x5d-\x7e]+$")]
@@ -24,15 +32,31 @@ SOP_CLASSES = {
 for processing, SC: single and multi-frame."""
 
 
+LEAST_FREE = 16 * 2**20
+"""Bytes; below it neither an image nor the database's own journal is sure of its place."""
+
+
 class Section(BaseModel):
     """A table of the file: frozen, no unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: object, info: ValidationInfo) -> object:
+        """``workers = true`` is a mistake; Python would read it as 1."""
+        if isinstance(value, bool):
+            annotation = cls.model_fields[info.field_name or ""].annotation
+            if {annotation, *get_args(annotation)} & {int, float}:
+                raise ValueError("must be a number")
+        return value
+
 
 def _networks(value: object) -> object:
     """Say what is wrong with a network, in the place of a list of what it could have been."""
     for text in value if isinstance(value, list | tuple) else ():
+        if isinstance(text, int):  # a number is an address to Python
+            raise ValueError("must be networks as 192.0.2.0/24")  # noqa: TRY004 - pydantic's way
         if not isinstance(text, str):
             continue
         try:
@@ -42,7 +66,9 @@ def _networks(value: object) -> object:
                 meant = f"{text!r} names one address of it; write {ip_network(text, strict=False)}"
             except ValueError:
                 meant = f"{text!r} is none"
-            raise ValueError(f"networks as 192.0.2.0/24 or 192.0.2.10/32; {meant}") from error
+            raise ValueError(
+                f"must be networks as 192.0.2.0/24 or 192.0.2.10/32; {meant}"
+            ) from error
     return value
 
 
@@ -54,13 +80,25 @@ class Store(Section):
     url_file: Path | None = Field(
         default=None, description="File that holds the URL, for one with a password."
     )
-    reserve_gb: float = Field(default=1.0, ge=0, description="Refuse images below this free space.")
+    reserve_gb: float = Field(
+        default=1.0,
+        ge=0,
+        description="Refuse images below this free space, and below 16 MiB whatever it is.",
+    )
+
+    @property
+    def least_free(self) -> float:
+        """Bytes that must be free to take an image: what is taken must find room for its rows."""
+        return max(self.reserve_gb * 2**30, LEAST_FREE)
 
 
 class Node(Section):
     """Our DICOM node."""
 
     ae_title: AeTitle = "RA_DAEMON"
+    more_titles: tuple[AeTitle, ...] = Field(
+        default=(), description="AE titles that we answer to as well, for routes by called_ae."
+    )
     host: str = "0.0.0.0"
     port: int = Field(default=11112, ge=0, le=65535)
     receivers: int = Field(default=1, ge=1, le=16, description="Receiver processes on one port.")
@@ -72,6 +110,11 @@ class Node(Section):
     negotiation_timeout_s: float = Field(default=5.0, gt=0)
     network_timeout_s: float = Field(default=60.0, gt=0)
     serial_number: str = "ra-daemon-1"
+
+    @property
+    def titles(self) -> frozenset[str]:
+        """Every AE title that we answer to."""
+        return frozenset(title.strip() for title in (self.ae_title, *self.more_titles))
 
 
 class Tls(Section):
@@ -114,6 +157,17 @@ class Peer(Section):
     def _are_networks(cls, value: object) -> object:
         return _networks(value)
 
+    @property
+    def takes_demonstrations(self) -> bool:
+        """Whether it takes results of a demonstration model: on loopback, or until a day."""
+        if self.host == "localhost":
+            return True
+        with suppress(ValueError):
+            if ip_address(self.host).is_loopback:
+                return True
+        until = self.allow_demonstration_until
+        return until is not None and datetime.now(UTC).date() <= until
+
 
 class Route(Section):
     """Which images go to which scorers and where the results go."""
@@ -155,7 +209,7 @@ class Route(Section):
         for name in value:
             if name not in known:
                 raise ValueError(
-                    f"{', '.join(SOP_CLASSES)} or the UID of a class that the node takes, "
+                    f"must be {', '.join(SOP_CLASSES)} or the UID of a class that the node takes, "
                     f"not {name!r}"
                 )
         return value
@@ -268,7 +322,7 @@ class Engine(Section):
         for entry in value:
             precision = entry.partition(":")[2]
             if precision not in ("", "fp32", "fp16", "bf16", "int8"):
-                raise ValueError(f"{entry!r}: the precision must be fp32, fp16, bf16 or int8")
+                raise ValueError(f"must have fp32, fp16, bf16 or int8 after the colon of {entry!r}")
         return value
 
 

@@ -5,6 +5,7 @@ RaError (ra_engine)
     ├── ConfigError         exit status 3   the configuration cannot be used
     ├── PeerError           exit status 4   a DICOM peer refused or did not answer
     ├── StoreError          exit status 5   the database or the object store cannot be used
+    │   ├── DiskFullError                   the disk of the database, the store or a folder is full
     │   └── LeaseLostError                  the job was given to another worker meanwhile
     ├── FileSystemError                     a file or folder cannot be read, made or written
     ├── UnreadableError                     a file is no DICOM image that we can decode
@@ -49,6 +50,16 @@ class StoreError(DaemonError):
     code = "store.failed"
     hint = "Run ra-daemon doctor: it checks the database, its version and the disk."
     exit_status = 5
+
+
+class DiskFullError(StoreError):
+    """The disk of the database, of the store or of a named folder is full."""
+
+    code = "disk.full"
+    hint = (
+        "Free space on that disk, or set schedule.retain_pixels_days. What was acknowledged is "
+        "kept, and a running node goes on by itself."
+    )
 
 
 class LeaseLostError(StoreError):

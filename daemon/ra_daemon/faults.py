@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import sys
 
-from ra_daemon.errors import FileSystemError, StoreError
+from ra_daemon.errors import DaemonError, DiskFullError, FileSystemError, StoreError
 from ra_engine.errors import RaError
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What the system says of a disk, or a user's share of it, that is full."""
+
 _CLOSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _SQLITE = (  # part of SQLite's message, what it means, remedy
     (
@@ -21,8 +23,14 @@ _SQLITE = (  # part of SQLite's message, what it means, remedy
         "The SQLite file cannot be used",
         "Let the node's user write the folder of the database, see store.root.",
     ),
-    (("is full",), "The database cannot write", "Free space on its disk."),
+    (
+        ("disk I/O",),
+        "The disk of the SQLite file failed",
+        "Run df on store.root, for a full disk may fail so; then look for its errors in dmesg.",
+    ),
 )
+_SQLITE_FULL = ("is full",)
+_POSTGRES_FULL = "DiskFull"
 
 
 def translated(error: BaseException) -> RaError | None:
@@ -38,11 +46,26 @@ def translated(error: BaseException) -> RaError | None:
     return of_file_system(error)
 
 
+def log_fields(error: BaseException) -> dict[str, str]:
+    """What a log tells of an error that something survived: kind, code, and the remedy if any.
+
+    No message: that of a library may hold patient data.
+    """
+    told = translated(error)
+    if told is None:
+        return {"error": type(error).__name__, "code": "unexpected"}
+    return {"error": type(error).__name__, "code": told.code, "hint": told.hint}
+
+
 def of_database(cause: BaseException) -> StoreError:
     """A driver's error; its text only where it is about file or connection: others quote values."""
     kinds = {k.__name__ for k in type(cause).__mro__}
     text = (str(cause).splitlines() or [type(cause).__name__])[0].rstrip(".")
+    if _POSTGRES_FULL in kinds:
+        return DiskFullError("The disk of the database is full.")
     if type(cause).__module__ == "sqlite3":
+        if any(part in text for part in _SQLITE_FULL):
+            return DiskFullError(f"The SQLite file cannot grow: {text}.")
         for parts, meaning, remedy in _SQLITE:
             if any(part in text for part in parts):
                 return StoreError(f"{meaning}: {text}.", hint=remedy)
@@ -55,14 +78,13 @@ def of_database(cause: BaseException) -> StoreError:
     return StoreError(f"The database refused ({type(cause).__name__}).")
 
 
-def of_file_system(error: OSError) -> FileSystemError:
+def of_file_system(error: OSError) -> DaemonError:
     """An error of the operating system."""
     reason = error.strerror or type(error).__name__
-    if error.errno in _FULL:
-        hint = "Free space there, or name another folder."
-    elif error.errno in _CLOSED:
-        hint = "Let this user write there, or name another folder."
-    else:
-        hint = FileSystemError.hint
     where = f"{error.filename}: " if error.filename else ""
-    return FileSystemError(f"{where}{reason}.", hint=hint)
+    if error.errno in FULL:
+        return DiskFullError(f"{where}{reason}.")
+    if error.errno in _CLOSED:
+        hint = "Let this user write there, or name another folder."
+        return FileSystemError(f"{where}{reason}.", hint=hint)
+    return FileSystemError(f"{where}{reason}.")

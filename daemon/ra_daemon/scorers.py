@@ -45,6 +45,7 @@ class ScorerState:
         engine: what runs the role's score graph; None while it is being loaded or cannot be had.
         fault: why it cannot be had.
         order: candidates of the configuration that the scorer was started with.
+        pid: process of its node on that machine; 0 where it is not told.
     """
 
     node: str
@@ -53,6 +54,7 @@ class ScorerState:
     engine: EngineState | None = None
     fault: Fault | None = None
     order: tuple[str, ...] = ()
+    pid: int = 0
 
     @property
     def ready(self) -> bool:
@@ -109,7 +111,10 @@ def clear(root: Path, *, shared: bool) -> None:
 
 
 def states(root: Path) -> Iterator[ScorerState]:
-    """What is known of every scorer on this store; one long silent has a fault, then is no more."""
+    """What is known of every scorer on this store.
+
+    One whose node does not run, or that is long silent, has a fault; then it is no more.
+    """
     for path in _files(root):
         found = _read(path)
         if found is None:
@@ -118,15 +123,37 @@ def states(root: Path) -> Iterator[ScorerState]:
             silent = _age_s(path)
         except FileNotFoundError:
             continue  # it ended meanwhile
-        if silent <= _SILENT_S:
+        if silent > _FORGOTTEN_S:
+            continue
+        if _was_killed(found, silent):
+            yield replace(found, fault=_absence(found, "its node does not run"))
+        elif silent > _SILENT_S:
+            yield replace(found, fault=_absence(found, f"not heard of for {silent:.0f} s"))
+        else:
             yield found
-        elif silent <= _FORGOTTEN_S:
-            gone = Fault(
-                code="scorer.silent",
-                message=f"not heard of for {silent:.0f} s",
-                hint=f"Start the node on {found.node} again: it was killed or hangs.",
-            )
-            yield replace(found, fault=gone)
+
+
+def _absence(found: ScorerState, message: str) -> Fault:
+    hint = f"Start the node on {found.node} again: it was killed or hangs."
+    return Fault(code="scorer.silent", message=message, hint=hint)
+
+
+def _was_killed(found: ScorerState, silent_s: float) -> bool:
+    """Whether a node of this machine is gone; who has its number since then began later."""
+    if found.node != os.uname().nodename or not found.pid:
+        return False
+    import psutil
+
+    try:
+        process = psutil.Process(found.pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return True
+        began: float = process.create_time()
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.Error:
+        return False
+    return began > time.time() - silent_s + BEAT_S
 
 
 def _files(root: Path) -> list[Path]:

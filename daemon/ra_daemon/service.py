@@ -3,22 +3,21 @@ drains and stops them."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 
 from sqlalchemy import Engine
 
-from ra_daemon import __version__, log, models, scorers, single, steptimes
+from ra_daemon import __version__, log, models, pipelines, scorers, settings, single, steptimes
 from ra_daemon.config import Config, Peer, Route
-from ra_daemon.domain import Claim, Composed, Delivered, Outcome, Reason, Refused, Scored
+from ra_daemon.domain import Claim, Composed, Outcome, Reason, Refused, Scored
 from ra_daemon.errors import DaemonError
 from ra_daemon.routing import match_route
-from ra_daemon.steps import commit, deliver, gate, record, score
+from ra_daemon.steps import commit, record, score
 from ra_daemon.store import reports, schema
 from ra_daemon.store.commitments import Commitments
 from ra_daemon.store.engine import open_engine
@@ -26,10 +25,11 @@ from ra_daemon.store.events import EventBox
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.outbox import Outbox
 from ra_daemon.store.queue import JobQueue
-from ra_daemon.store.tally import SEND_FAILED, Tally
+from ra_daemon.store.tally import Tally
 from ra_daemon.worker.admitter import Admitter
 from ra_daemon.worker.composers import EACH as COMPOSE_EACH
 from ra_daemon.worker.composers import Composers
+from ra_daemon.worker.deliverer import Deliverer
 from ra_daemon.worker.dispatcher import Dispatcher
 from ra_daemon.worker.housekeeping import Housekeeping
 from ra_daemon.worker.loop import Loop
@@ -69,11 +69,11 @@ class Node:
         self._housekeeping = Housekeeping(config, self._engine, self._store)
         self._web: object | None = None
         self._stop = threading.Event()
-        self._digest_of = cache(self._pipeline)
+        self._digest_of = cache(partial(pipelines.digest_of, config))
         self._admitter = Admitter(
             config, self._engine, self._store, self._queue, digest_of=self._digest_of
         )
-        self._shadow_digest_of = cache(self._shadow_pipeline)
+        self._shadow_digest_of = cache(partial(pipelines.shadow_digest_of, config))
         self._demonstration = score.is_demonstration(config)
 
     def run(self) -> int:
@@ -106,7 +106,8 @@ class Node:
             self._add("compose", self._compose, 0.3)
             for peer in self._config.peer:
                 if peer.send:
-                    self._add(f"deliver-{peer.name}", self._deliverer(peer), 0.5)
+                    deliverer = Deliverer(self._config, peer, self._outbox, self._tally)
+                    self._add(f"deliver-{peer.name}", deliverer.step, 0.5)
                     if peer.commitment:
                         self._add(f"commit-{peer.name}", self._committer(peer), 1.0)
             self._add("commitments", self._settle_commitments, 0.5)
@@ -160,21 +161,6 @@ class Node:
             self._wake("score-")
         return admitted
 
-    def _pipeline(self, route: Route) -> str:
-        version = gate.version(self._config.gate, route)
-        return score.pipeline_digest(self._config, route.scorers, version)
-
-    def _shadow_pipeline(self, route: Route) -> str:
-        """Empty without a shadow bundle."""
-        if not self._config.scoring.shadow:
-            return ""
-        scoring = self._config.scoring
-        scoring = scoring.model_copy(update={"bundle": scoring.shadow})
-        config = self._config.model_copy(update={"scoring": scoring})
-        digest = score.pipeline_digest(config, route.scorers, gate.version(config.gate, route))
-        # Its own digest: the bundle may become active, and then judges the same images once more.
-        return hashlib.sha256(f"shadow {digest}".encode()).hexdigest()
-
     def _current_digest(self, route: Route, *, shadow: bool) -> str | None:
         try:
             return self._shadow_digest_of(route) if shadow else self._digest_of(route)
@@ -224,7 +210,7 @@ class Node:
         tasks = reports.due_reports(
             self._engine, self._store, COMPOSE_EACH * self._composers.number
         )
-        allowed = {p.name: demonstration_allowed(p) for p in self._config.peer}
+        allowed = {p.name: p.takes_demonstrations for p in self._config.peer}
         made: dict[int, list[Composed]] = {}
         started = time.perf_counter()
         for task, answer in self._composers.compose(tasks):
@@ -240,37 +226,6 @@ class Node:
             steptimes.observe("compose", (time.perf_counter() - started) / len(made))
             _log.info("report.composed", report=report_id, objects=len(objects))
         return bool(tasks)
-
-    def _deliverer(self, peer: Peer) -> Callable[[], bool]:
-        broke = False  # the last turn ended in its middle, by a fault of the database or a library
-
-        def step() -> bool:
-            nonlocal broke
-            if broke:
-                self._outbox.recover(peer.name)
-            if not demonstration_allowed(peer):
-                self._outbox.park_demonstrations(peer.name)
-            # after a fault one at a time: an object that causes it holds back no other
-            number, broke = 1 if broke else deliver.BATCH, True
-            due = self._outbox.claim_due(number, [peer.name])
-            started = time.perf_counter()
-            for item, outcome in deliver.deliver(self._config, peer, due):
-                steptimes.observe("deliver", time.perf_counter() - started)
-                delay = deliver.retry_delay_s(self._config, item.attempt)
-                if not isinstance(outcome, Delivered):
-                    self._tally.add(SEND_FAILED, peer.name)
-                self._outbox.settle(item, outcome, delay)
-                _log.info(
-                    f"object.{type(outcome).__name__.lower()}",
-                    delivery=item.delivery_id,
-                    destination=peer.name,
-                    uid=log.uid_key(item.sop_instance_uid),
-                )
-                started = time.perf_counter()
-            broke = False
-            return bool(due)
-
-        return step
 
     def _committer(self, peer: Peer) -> Callable[[], bool]:
         return lambda: commit.request(self._config, peer, self._commitments, self._events)
@@ -310,27 +265,12 @@ def run(config: Config, *, only: frozenset[str] = PARTS) -> int:
     """Run a node in the foreground.
 
     Raises:
-        ConfigError: an unknown part.
+        ConfigError: the store's root cannot be a folder, or a bundle in use was changed.
         StoreError: the database is of another version, or another node uses this store.
     """
     log.configure(config.log)
+    settings.check_root(config)
     return Node(config, only or PARTS).run()
-
-
-def demonstration_allowed(peer: Peer) -> bool:
-    """Whether a peer takes results of a demonstration model: loopback, or allowed until a day."""
-    from datetime import UTC, datetime
-    from ipaddress import ip_address
-
-    if peer.host == "localhost":
-        return True
-    try:
-        if ip_address(peer.host).is_loopback:
-            return True
-    except ValueError:
-        pass
-    until = peer.allow_demonstration_until
-    return until is not None and datetime.now(UTC).date() <= until
 
 
 def _database(config: Config) -> Engine:

@@ -25,6 +25,11 @@ OTHER_VARIABLES = frozenset(
 
 NAME = "ra-daemon.toml"
 SYSTEM = Path("/etc/ra-daemon") / NAME
+_TOML = {
+    "path_type": "must be a path",
+    "model_type": "must be a table",
+    "tuple_type": "must be a list",
+}
 _PASSWORD = re.compile(r"://[^/@:]*:[^/@]+@")
 
 
@@ -69,6 +74,20 @@ def load(
     faults = [*_overlay(tables, environ)]
     folder = Path() if found is None else found.parent
     return _validated(tables, text, faults, folder, str(found or "environment"))
+
+
+def check_root(config: Config) -> None:
+    """Refuse a root that is a file, or lies below one; makes nothing.
+
+    Raises:
+        ConfigError: no such folder can be.
+    """
+    above = next(p for p in (config.root, *config.root.parents) if p.exists())
+    if not above.is_dir():
+        raise ConfigError(
+            f"store.root = {config.root}: {above} is no folder.",
+            hint="Set store.root to a folder, or to a place where one can be made.",
+        )
 
 
 def overrides(environ: Mapping[str, str] = os.environ) -> list[str]:
@@ -174,8 +193,24 @@ def _fault(error: Mapping[str, Any], tables: Mapping[str, Any], text: str) -> st
         return f"{where}: unknown key{_nearest(str(loc[-1]), known)}"
     if error["type"] == "missing":
         return f"{where}: is missing"
-    told = str(error["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
-    return f"{where} = {error.get('input')!r}: must be {told}"
+    given = error.get("input")
+    shown = "" if isinstance(given, Mapping) else f" = {_shown(given)}"
+    return f"{where}{shown}: {_told(error)}"
+
+
+def _told(error: Mapping[str, Any]) -> str:
+    """What a value must be; pydantic's sentences and our own become one form, in words of TOML."""
+    if error["type"] == "tuple_type" and isinstance(error.get("input"), Mapping):
+        return f"must be a list of tables, each begun by [[{error['loc'][-1]}]]"
+    if error["type"] in _TOML:
+        return _TOML[error["type"]]
+    own = str(error["msg"]).removeprefix("Value error, ")
+    return re.sub(r"^(Input|String|Value|Tuple) should ", "must ", own)
+
+
+def _shown(value: object) -> str:
+    """As the file writes it."""
+    return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:

@@ -99,11 +99,11 @@ def choose(
     """
     passed: list[Passed] = []
     present = gpu_count() if gpus is None else gpus
-    gpu_failed = False
+    failed: Passed | None = None  # the first engine on a GPU that could not be had
     for candidate in wanted:
         backend = backends.get(candidate.backend)
         on_cpu = backend is not None and backend.family == "cpu"
-        if on_cpu and gpu_failed and not spec.allow_cpu:
+        if on_cpu and failed and not spec.allow_cpu:
             continue  # a GPU engine may stand behind it in the order
         try:
             if backend is None:
@@ -112,12 +112,13 @@ def choose(
         except BackendError as error:
             passed.append(_passed(candidate, error))
             # What a backend that is not there would have run on, only the machine can tell.
-            gpu_failed |= bool(present) if backend is None else not on_cpu
+            if failed is None and (bool(present) if backend is None else not on_cpu):
+                failed = passed[-1]
             continue
         if on_cpu and present and not spec.allow_cpu:
             passed.append(_unused(present))
         return Chosen(session=session, candidate=candidate, passed=tuple(passed), gate=report)
-    raise _nothing(passed, present, asked=gpu_failed and not spec.allow_cpu)
+    raise _nothing(passed, present, asked=None if spec.allow_cpu else failed)
 
 
 def gpu_count(driver: Path = _DRIVER, pci: Path = _PCI) -> int:
@@ -171,16 +172,16 @@ def _spec(spec: EngineSpec, backend: Backend, candidate: Candidate) -> EngineSpe
     return replace(spec, precision=candidate.precision, device=device)
 
 
-def _nothing(passed: Sequence[Passed], present: int, *, asked: bool) -> BackendError:
-    """The end of the order; ``asked``: a GPU engine failed and no CPU engine may follow."""
+def _nothing(passed: Sequence[Passed], present: int, *, asked: Passed | None) -> BackendError:
+    """The end of the order; ``asked``: a GPU engine that failed, where no CPU engine may follow."""
     told = " ".join(f"{p.candidate}: {p.message}" for p in passed)
-    if not asked:
+    if asked is None:
         hint = passed[-1].hint if passed else None
         return BackendError(f"No engine can be had. {told}", hint=hint)
     here = f"{present} NVIDIA GPU is here" if present else "no NVIDIA GPU is seen here"
     return BackendError(
         f"A GPU engine is asked for and none can be had; {here}. {told}",
-        hint=f"{passed[0].hint} Or let the CPU do the work: [engine] allow_cpu = true.",
+        hint=f"{asked.hint} Or let the CPU do the work: [engine] allow_cpu = true.",
     )
 
 

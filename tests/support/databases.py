@@ -150,3 +150,20 @@ def engine(database_url: str) -> Iterator[sa.Engine]:
     opened = open_engine(database_url)
     yield opened
     opened.dispose()
+
+
+@contextlib.contextmanager
+def full_disk(engine: sa.Engine) -> Iterator[None]:
+    """An SQLite file that cannot grow meanwhile: the same error as of a full disk (SQLITE_FULL)."""
+
+    def limit(pages: int) -> None:
+        with engine.connect() as conn:
+            conn.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+
+    with engine.connect() as conn:
+        now = int(conn.exec_driver_sql("PRAGMA page_count").scalar_one())
+    limit(now)
+    try:
+        yield
+    finally:
+        limit(1 << 30)

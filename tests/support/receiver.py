@@ -6,6 +6,7 @@ import multiprocessing
 import resource
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,8 +24,9 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from ra_daemon.config import Config, Node, Peer, Store, Tls
 from ra_daemon.dicom.scp import run_receiver
+from ra_daemon.dicom.transport import Handler
 from ra_daemon.store.objects import ObjectStore
-from tests.support.processes import free_port, listening, wait_until
+from tests.support.processes import free_port
 
 AE_TITLE = "RA_DAEMON"
 ABORT, REJECT, ACCEPT = 0x07, 0x03, 0x02
@@ -47,6 +49,18 @@ def in_little_room(config: Config, stop: Any, ready: Any) -> None:
     run_receiver(config, stop, ready)
 
 
+def slow_to_begin(config: Config, stop: Any, ready: Any) -> None:
+    """A receiver whose threads get their turn late: it accepts much faster than it begins."""
+    begin = Handler.handle
+
+    def late(handler: Handler) -> None:
+        time.sleep(1)
+        begin(handler)
+
+    Handler.handle = late  # type: ignore[method-assign]
+    run_receiver(config, stop, ready)
+
+
 @contextmanager
 def receiving(config: Config, target: Callable[..., None] = run_receiver) -> Iterator[int]:
     """A running receiver; yields its process id, and demands a clean end."""
@@ -59,7 +73,6 @@ def receiving(config: Config, target: Callable[..., None] = run_receiver) -> Ite
     try:
         assert ours.poll(30)
         assert ours.recv() == "listening"
-        wait_until(lambda: listening(config.node.port), 10)
         assert process.pid is not None
         yield process.pid
         stop.set()

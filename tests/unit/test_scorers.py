@@ -163,3 +163,24 @@ def test_status_names_every_scorer(config: Config, tmp_path: Path) -> None:
     done = CliRunner().invoke(main, words)
     assert "scorer 1: The driver does not answer." in done.stdout
     assert "Run nvidia-smi." in done.stderr
+
+
+def test_scorers_of_a_node_that_was_killed_are_not_ready(config: Config, tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as node:
+        for state in (replace(READY, pid=node.pid), replace(READY, node="there", pid=node.pid)):
+            scorers.write(config.root, state)
+        assert [s.ready for s in scorers.states(config.root)] == [True, True]
+        node.kill()
+    words = ["status", "--config", str(tmp_path / "ra-daemon.toml"), "--json"]
+    told = json.loads(CliRunner().invoke(main, words).stdout)
+    assert told["running"] is False
+    assert {s["node"]: s["ready"] for s in told["scorers"]} == {HERE: False, "there": True}
+    assert {s["node"]: s["found"] for s in told["scorers"]}[HERE] == "its node does not run"
+
+
+def test_a_number_that_another_process_has_by_now_is_no_sign_of_life(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as later:
+        aged(tmp_path, replace(READY, pid=later.pid), 100)
+        (state,) = scorers.states(tmp_path)
+        assert not state.ready
+        later.kill()

@@ -139,9 +139,9 @@ def disk(config: Config) -> Iterator[Check]:
     folder = config.root
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
-    free = shutil.disk_usage(folder).free / 1e9
-    yield _check("disk", ok=free > config.store.reserve_gb,
-                 found=f"{free:.1f} GB free, reserve {config.store.reserve_gb:g} GB",
+    free = shutil.disk_usage(folder).free
+    yield _check("disk", ok=free >= config.store.least_free,
+                 found=f"{free / 2**30:.2f} GB free, reserve {config.store.reserve_gb:g} GB",
                  remedy="Free space or lower store.reserve_gb: images are refused.")  # fmt: skip
     usable = folder.is_dir() and os.access(folder, os.W_OK)
     remedy = f"Let this user write {folder}."

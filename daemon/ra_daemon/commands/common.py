@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,22 @@ if TYPE_CHECKING:
 
     from ra_daemon.config import Config, Peer
 
+_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class RegularFile(click.Path):
+    """A file that is there: no folder, and no pipe or device, whose reading may never end."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, exists=True, dir_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path; else a usage error (status 2)."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if not path.is_file():
+            self.fail(f"{str(path)!r} is no regular file.", param, ctx)
+        return path
 
 
 def config_option(function: F) -> F:
@@ -63,11 +79,15 @@ def emit_json(value: object) -> None:
 
 
 def emit_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table: drawn on a terminal, separated by tabs elsewhere."""
+    """A table: drawn on a terminal, separated by tabs elsewhere.
+
+    A tab, a line end or a backslash in a cell is written ``\\t``, ``\\n``, ``\\r`` or ``\\\\``, as
+    PostgreSQL's COPY does: one line stays one row.
+    """
     cells = [["" if v is None else str(v) for v in row] for row in rows]
     if not sys.stdout.isatty():
         for line in (columns, *cells):
-            click.echo("\t".join(line))
+            click.echo("\t".join(cell.translate(_ESCAPES) for cell in line))
         return
     from rich import box
     from rich.console import Console

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ def check(config_path: Path | None) -> None:
     from ra_daemon import settings
     from ra_daemon.errors import ConfigError
 
-    config = load(config_path)
+    config = _loaded(config_path)
     faults = [*_absent(config), *_refused(config)]
     if faults:
         listed = "".join(f"\n  {fault}" for fault in faults)
@@ -39,24 +40,43 @@ def check(config_path: Path | None) -> None:
     say(f"{settings.locate(config_path)} is in order.")
 
 
+def _loaded(config_path: Path | None) -> Config:
+    """The configuration; of one that cannot be used the remedy is not this very command."""
+    from ra_daemon.errors import ConfigError
+
+    try:
+        return load(config_path)
+    except ConfigError as error:
+        if error.hint == ConfigError.hint:
+            error.hint = "Correct what is named; docs/configuration.md tells every key."
+        raise
+
+
 def _absent(config: Config) -> Iterator[str]:
     """Values that are well written and mean nothing on this machine."""
-    from ra_daemon import plugins
+    from ra_daemon import plugins, settings
     from ra_daemon.engines import order_of
     from ra_daemon.store.engine import address_of
     from ra_engine.bundle import load_bundle
     from ra_engine.errors import RaError
     from ra_engine.registry import BACKENDS, points
 
-    above = next(p for p in (config.root, *config.root.parents) if p.exists())
-    if not above.is_dir():
-        yield f"store.root: {above} is no folder"
+    try:
+        settings.check_root(config)
+    except RaError as error:
+        yield str(error)
     try:
         address_of(config.database_url)
     except RaError as error:
         yield f"store.url: {error} {error.hint}"
     scorers, _broken = plugins.scorers(config.scoring.plugins)
     for route in config.route:
+        if not any(fnmatchcase(title, route.called_ae) for title in config.node.titles):
+            ours = ", ".join(sorted(config.node.titles))
+            yield (
+                f"route {route.name!r}: called_ae {route.called_ae!r} fits no title of this node "
+                f"({ours}); add it to node.more_titles"
+            )
         for name in sorted(set(route.scorers) - set(scorers)):
             usable = ", ".join(sorted(scorers))
             yield f"route {route.name!r}: there is no usable scorer {name!r}; there are {usable}"

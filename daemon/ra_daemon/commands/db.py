@@ -18,10 +18,13 @@ def command() -> None:
 @config_option
 def upgrade(config_path: Path | None) -> None:
     """Bring the database to this program's version; make a backup first."""
+    from ra_daemon import settings
     from ra_daemon.store import schema
     from ra_daemon.store.engine import open_engine
 
-    engine = open_engine(load(config_path).database_url)
+    config = load(config_path)
+    settings.check_root(config)
+    engine = open_engine(config.database_url)
     try:
         before, after = schema.revisions(engine)
         schema.upgrade(engine)

@@ -120,9 +120,7 @@ def give_up(
 
 def takers(config: Config) -> list[str]:
     """Peers that take results of demonstration models today."""
-    from ra_daemon.service import demonstration_allowed
-
-    return [p.name for p in config.peer if p.send and demonstration_allowed(p)]
+    return [p.name for p in config.peer if p.send and p.takes_demonstrations]
 
 
 def tell_demonstrations(config: Config, parked: Mapping[str, int]) -> None:

@@ -140,9 +140,8 @@ def rescore(
     """
     import getpass
 
-    from ra_daemon import models, routing
+    from ra_daemon import models, pipelines, routing
     from ra_daemon.domain import Header, Origin
-    from ra_daemon.steps import gate, score
     from ra_daemon.store.queue import JobQueue
     from ra_daemon.store.rescore import rescore as queue_again
 
@@ -151,20 +150,14 @@ def rescore(
     config = load(config_path)
     with database(config) as engine:
         config = models.effective(config, engine)
-        pipelines = {
-            r.name: (
-                score.pipeline_digest(config, r.scorers, gate.version(config.gate, r)),
-                routing.lane_of(r),
-            )
-            for r in config.route
-        }
+        ours = {r.name: (pipelines.digest_of(config, r), routing.lane_of(r)) for r in config.route}
 
         def route_of(origin: Origin, header: Header) -> str | None:
             route = routing.match_route(config, origin, header)
             return None if route is None else route.name
 
         done = queue_again(
-            engine, JobQueue(engine), pipelines, route_of=route_of,
+            engine, JobQueue(engine), ours, route_of=route_of,
             who=getpass.getuser(), study=study, patient=patient,
         )  # fmt: skip
     if as_json:

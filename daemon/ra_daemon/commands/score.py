@@ -34,6 +34,7 @@ NOTHING: dict[str, Any] = dict.fromkeys(
     )
 )
 """The figures of a file without a verdict: the keys are always there."""
+_MISSING, _NOT_REGULAR = "file.missing", "file.not_regular"
 
 
 @click.command("score")
@@ -55,7 +56,8 @@ def command(
     """Score files and write NAME.sr.dcm and, of a model's map, NAME.heatmap.dcm with fresh UIDs.
 
     Uses the bundle that the node of the configuration uses. A refused image is no failure: the
-    status is 0, its reason is told. NAME is the file's; it becomes NAME-2 where an object of
+    exit status is 0, its reason is told. It is 1 when a file failed or is none; every argument
+    has its row. NAME is the file's; it becomes NAME-2 where an object of
     another image has that name. Scoring the same files again replaces their objects.
     """
     from ra_daemon import log
@@ -73,8 +75,7 @@ def command(
         emit_table(("file", "status", "score", "interval", "band"), [_line(r) for r in rows])
         if any(r.get("demonstration") for r in rows):
             say("Demonstration model: not for clinical use.")
-    if any(row["status"] == "error" for row in rows):
-        ctx.exit(1)
+    ctx.exit(int(any(row["status"] == "error" for row in rows)))
 
 
 def _batches(paths: Sequence[Path], size: int) -> Iterator[Sequence[Path]]:
@@ -96,20 +97,18 @@ class Run:
     @classmethod
     def of(cls, config: Config, out: Path | None) -> Run:
         """Load models once."""
+        from ra_daemon import pipelines
         from ra_daemon.commands.score_names import Names
         from ra_daemon.config import Route
-        from ra_daemon.steps import gate, score
         from ra_daemon.worker.pipeline import Pipeline
 
         route = config.route[0] if config.route else Route(name="files")
         pipeline = Pipeline(config, progress=lambda _stage, _blame: None)
-        version = gate.version(config.gate, route)
-        digest = score.pipeline_digest(config, route.scorers, version)
         return cls(
             pipeline=pipeline,
             route=route,
             names=Names(out),
-            digest=digest,
+            digest=pipelines.digest_of(config, route),
             serial_number=config.node.serial_number,
         )
 
@@ -125,7 +124,7 @@ class Run:
         for number, path in enumerate(paths):
             try:
                 if not path.is_file():
-                    outcomes[number] = _absent(path)
+                    outcomes[number] = _no_file(path)
                     continue
                 headers[number] = read_header(path)
             except UnreadableError as error:
@@ -222,10 +221,15 @@ def summary(scored: Scored) -> dict[str, Any]:
     }
 
 
-def _absent(path: Path) -> Failed:
+def _no_file(path: Path) -> Failed:
     from ra_daemon.domain import Failed
 
-    return Failed(code="file.missing", message=f"There is no file {path}.", retriable=False)
+    code, told = _NOT_REGULAR, f"{path} is no regular file."
+    if not path.exists():
+        code, told = _MISSING, f"There is no file {path}."
+    elif path.is_dir():
+        told = f"{path} is a folder: name the files in it."
+    return Failed(code=code, message=told, retriable=False)
 
 
 def _unread(error: OSError) -> Failed:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from ra_daemon.commands.common import (
+    RegularFile,
     config_option,
     emit_json,
     emit_table,
@@ -20,7 +21,7 @@ from ra_daemon.errors import PeerError
 
 @click.command("send")
 @click.argument("peer")
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("paths", nargs=-1, type=RegularFile())
 @click.option("--test", "test_object", is_flag=True, help="Send a small generated image.")
 @config_option
 @json_option
@@ -34,7 +35,7 @@ def command(
     test_object: bool,
     as_json: bool,
 ) -> None:
-    """Send files to PEER as they are; exit status 4 when one is not taken."""
+    """Send files to PEER as they are; exit status 4 when one is not taken, 2 when no file."""
     if bool(paths) == test_object:
         raise click.UsageError("Name files, or give --test.")
     config = load(config_path)

@@ -19,6 +19,7 @@ from ra_daemon.config import Config, Peer
 from ra_daemon.dicom.scu import associate, entity
 from ra_daemon.domain import CommitReport
 from ra_daemon.errors import PeerError
+from ra_daemon.faults import log_fields
 
 Keep = Callable[[CommitReport], None]
 SUCCESS, FAILED = 0x0000, 0x0110
@@ -83,7 +84,7 @@ def receive(event: Any, ae_title: str, keep: Keep) -> int:
     try:
         keep(report_of(event.event_information, ae_title))
     except Exception as error:  # noqa: BLE001 - the SCP handler's isolation wall
-        _log.error("commitment.not_kept", error=type(error).__name__)
+        _log.error("commitment.not_kept", **log_fields(error))
         return FAILED
     return SUCCESS
 

@@ -248,7 +248,11 @@ def _start(path: Path) -> int:
 
 
 def _cut_short(path: Path, ds: Dataset) -> bool:
-    """Whether native pixel data is shorter than rows x columns x bits say."""
+    """Whether native pixel data is shorter than rows x columns x bits say.
+
+    Raises:
+        UnreadableError: there is none, or no transfer syntax that could tell.
+    """
     syntax = getattr(ds.file_meta, "TransferSyntaxUID", None)
     if syntax is not None and not syntax.is_transfer_syntax:
         raise UnreadableError("The transfer syntax is not one of the standard's.")
@@ -260,13 +264,15 @@ def _cut_short(path: Path, ds: Dataset) -> bool:
     ):
         return False
     _, pixels = _offsets(path)
+    if pixels is None:
+        raise UnreadableError("The object holds no pixel data.")
     frames = max(1, elements.number(ds, "NumberOfFrames"))
     samples = max(1, elements.number(ds, "SamplesPerPixel"))
     bits = max(8, elements.number(ds, "BitsAllocated"))
     needed = (
         elements.number(ds, "Rows") * elements.number(ds, "Columns") * samples * frames * bits // 8
     )
-    return pixels is None or path.stat().st_size - pixels < needed
+    return path.stat().st_size - pixels < needed
 
 
 def _age(ds: Dataset) -> float | None:

@@ -57,7 +57,8 @@ from ra_daemon.dicom.spool import spool
 from ra_daemon.dicom.tls import server_context
 from ra_daemon.dicom.transport import SharedPortServer
 from ra_daemon.domain import Origin
-from ra_daemon.errors import DaemonError
+from ra_daemon.errors import DaemonError, DiskFullError
+from ra_daemon.faults import log_fields
 from ra_daemon.store.events import EventBox
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.tally import REFUSED, Tally
@@ -168,7 +169,7 @@ def application_entity(config: Config) -> AE:
     ae.acse_timeout = config.node.negotiation_timeout_s
     ae.network_timeout = config.node.network_timeout_s
     ae.dimse_timeout = config.node.network_timeout_s
-    ae.require_called_aet = True
+    ae.require_called_aet = False  # Receiver._requested does: we may have several titles
     return ae
 
 
@@ -216,7 +217,7 @@ class Receiver:
         address = str(event.assoc.requestor.address)
         services = permitted(self._config, calling, address)
         called = str(event.assoc.requestor.primitive.called_ae_title).strip()
-        if called != self._config.node.ae_title.strip():
+        if called not in self._config.node.titles:
             # permanent, service user, called AE title not recognised
             self._reject(event.assoc, "wrong_called_title", (0x01, 0x01, 0x07), calling)
         elif not services:
@@ -257,18 +258,20 @@ class Receiver:
         try:
             return self._keep(event)
         except OSError as error:
-            _log.error("instance.not_stored", error=type(error).__name__, errno=error.errno)
+            _log.error("instance.not_stored", errno=error.errno, **log_fields(error))
             return OUT_OF_RESOURCES
         except Exception as error:  # noqa: BLE001 - the SCP handler's isolation wall
-            _log.error("instance.not_stored", error=type(error).__name__)
+            _log.error("instance.not_stored", **log_fields(error))
             return OUT_OF_RESOURCES
 
     def _keep(self, event: Any) -> int:
         fault = getattr(getattr(event.request, "_dataset_file", None), "fault", None)
         if fault is not None:
             raise fault  # the disk was full while it came
-        if self._store.free_bytes() < self._config.store.reserve_gb * 2**30:
-            _log.error("store.full", reserve_gb=self._config.store.reserve_gb)
+        if self._store.free_bytes() < self._config.store.least_free:
+            reserve = self._config.store.reserve_gb
+            full = DiskFullError
+            _log.error("store.full", reserve_gb=reserve, code=full.code, hint=full.hint)
             return OUT_OF_RESOURCES
         requestor = event.assoc.requestor
         origin = Origin(

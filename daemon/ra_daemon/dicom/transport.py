@@ -111,7 +111,7 @@ class SharedPortServer(ThreadedAssociationServer):  # type: ignore[misc]
 
     def __init__(self, *arguments: Any, refuse: Callable[[str, str], None], **named: Any) -> None:
         self.refuse = refuse
-        self._handshaking = 0
+        self._opening = 0  # let in, and not yet among the associations
         self._guard = threading.Lock()
         super().__init__(*arguments, request_handler=Handler, **named)
 
@@ -135,23 +135,33 @@ class SharedPortServer(ThreadedAssociationServer):  # type: ignore[misc]
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Close a connection at once while too many others have not said who they are."""
         silent = sum(not a.is_established for a in self.active_associations)
-        if silent + self._handshaking < self.max_pending:
+        if silent + self._opening < self.max_pending:
             return True
         self.refuse("too_many_pending", str(client_address[0]))
         return False
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Count it from here on: its thread may begin long after many others were let in."""
+        self._count_opening(1)
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            self._count_opening(-1)
+            raise
+
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Shake hands within the negotiation's limit, then begin the association."""
-        if isinstance(request, ssl.SSLSocket):
-            with self._guard:
-                self._handshaking += 1
-            try:
+        try:
+            if isinstance(request, ssl.SSLSocket):
                 request.do_handshake()
-            except OSError:
-                self.refuse("tls_handshake", str(client_address[0]))
-                self.shutdown_request(request)
-                return
-            finally:
-                with self._guard:
-                    self._handshaking -= 1
-        super().process_request_thread(request, client_address)
+        except OSError:
+            self.refuse("tls_handshake", str(client_address[0]))
+            self.shutdown_request(request)
+        else:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._count_opening(-1)
+
+    def _count_opening(self, change: int) -> None:
+        with self._guard:
+            self._opening += change

@@ -7,7 +7,7 @@ two of these repeats the rest; nothing is lost and nothing is admitted twice.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,6 +25,21 @@ from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.queue import JobQueue
 
 _log = log.get(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admitted:
+    """What the log tells of an admission, once it is committed.
+
+    Attributes:
+        uid_key: names the image without telling which it is.
+        judged_again: job that judges a refused image once more.
+    """
+
+    instance_id: int
+    uid_key: str
+    status: instances.Status
+    judged_again: int | None = None
 
 
 def digest_file(path: Path, store: ObjectStore) -> Admission:
@@ -73,8 +88,11 @@ def admit_all(
 
     def write(batch: Sequence[Admission]) -> None:
         with engine.begin() as conn:
-            for one in batch:
-                admit(conn, one, config=config, queue=queue, digest_of=digest_of)
+            done = [
+                admit(conn, one, config=config, queue=queue, digest_of=digest_of) for one in batch
+            ]
+        for admitted in done:  # now it is true: what was rolled back is never told
+            _tell(admitted)
 
     try:
         write(admissions)
@@ -97,7 +115,7 @@ def admit(
     config: Config,
     queue: JobQueue,
     digest_of: Callable[[Route], str],
-) -> None:
+) -> Admitted:
     """Write the rows of one file and, when a route takes it, its job.
 
     A refused image that comes again is judged again where the route, its pipeline or the header is
@@ -108,9 +126,9 @@ def admit(
         route = match_route(config, admission.origin, admission.header)
     result = instances.admit(conn, admission, route=route.name if route else "")
     key = log.uid_key(admission.header.sop_instance_uid) if admission.header else "-"
-    _log.info("instance.admitted", instance=result.instance_id, uid=key, status=result.status)
+    admitted = Admitted(instance_id=result.instance_id, uid_key=key, status=result.status)
     if admission.refused is not None:
-        return
+        return admitted
     if result.status in ("new", "conflict"):
         if route is None:
             instances.refuse(conn, result.instance_id, Refused(reason=Reason.NO_ROUTE))
@@ -123,7 +141,15 @@ def admit(
             job = queue.judge_again(conn, *wanted)
         if job is not None:
             instances.set_route(conn, result.instance_id, route.name)
-            _log.info("instance.judged_again", instance=result.instance_id, job=job)
+            return replace(admitted, judged_again=job)
+    return admitted
+
+
+def _tell(admitted: Admitted) -> None:
+    number = admitted.instance_id
+    _log.info("instance.admitted", instance=number, uid=admitted.uid_key, status=admitted.status)
+    if admitted.judged_again is not None:
+        _log.info("instance.judged_again", instance=number, job=admitted.judged_again)
 
 
 def drop_sidecar(path: Path) -> None:

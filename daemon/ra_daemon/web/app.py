@@ -101,5 +101,5 @@ def readiness(config: Config, engine: sa.Engine, ready: Callable[[], bool]) -> d
     return {
         "port": ready(),
         "database": database,
-        "disk": free >= config.store.reserve_gb * 1e9,
+        "disk": free >= config.store.least_free,
     }

@@ -12,6 +12,8 @@ from sqlalchemy import Engine
 from ra_daemon import log, steptimes
 from ra_daemon.config import Config, Route
 from ra_daemon.domain import Admission
+from ra_daemon.errors import DiskFullError
+from ra_daemon.faults import FULL, log_fields
 from ra_daemon.steps import admit
 from ra_daemon.store import held
 from ra_daemon.store.objects import ObjectStore
@@ -107,9 +109,9 @@ class Admitter:
         told = f"{type(error).__name__}: {error.strerror}"
         until = self._clock() + pause
         self._held[path.name] = _Held(until=until, failures=failures, error=told)
-        _log.error(
-            "inbox.file_held", code="inbox_unreadable", file=path.name, error=told, pause_s=pause
-        )
+        full = {"hint": DiskFullError.hint} if error.errno in FULL else {}
+        code = DiskFullError.code if full else "inbox_unreadable"
+        _log.error("inbox.file_held", code=code, file=path.name, error=told, pause_s=pause, **full)
 
     def _tell(self) -> None:
         """Keep for ``ra-daemon status`` what waits; a full disk must not stop admission for it."""
@@ -120,4 +122,4 @@ class Admitter:
             held.save(self._store, names)
             self._told = names
         except OSError as error:
-            _log.warning("inbox.not_told", error=type(error).__name__)
+            _log.warning("inbox.not_told", **log_fields(error))

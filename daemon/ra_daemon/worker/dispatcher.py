@@ -12,6 +12,7 @@ from ra_daemon import checkpoints, log
 from ra_daemon.config import Config, Route
 from ra_daemon.domain import Claim, Failed, Lane, Outcome
 from ra_daemon.errors import EngineLostError, ScorerCrashError, ScorerUnreadyError
+from ra_daemon.faults import log_fields
 from ra_daemon.store.queue import JobQueue
 from ra_daemon.windows import Window
 from ra_daemon.worker.blame import Blame
@@ -124,7 +125,7 @@ class Dispatcher:
         try:
             self._record_done()
         except Exception as error:  # noqa: BLE001 - the jobs are given back and worked again
-            _log.error("record.failed", error=type(error).__name__)
+            _log.error("record.failed", **log_fields(error))
         with self._guard:
             held, self._held = list(self._held.values()), {}
         self._groups, self._ahead = [], []

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 
 from ra_daemon import log, plugins
 from ra_daemon.config import Config
+from ra_daemon.faults import log_fields
 from ra_daemon.store import reconcile, removals, retention, studies
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.reconcile import Discrepancy
@@ -96,7 +97,7 @@ class Housekeeping:
         _log.info("store.reconciled", found=len(found), swept=swept, free_gb=round(free_gb, 1))
         for one in found:
             _log.warning("store.differs", code=one.code, number=one.number, rows=one.examples)
-        if free_gb < 2 * self._config.store.reserve_gb:
+        if free_gb < 2 * self._config.store.least_free / 2**30:
             _log.warning("store.low", free_gb=round(free_gb, 1))
 
     def _compare_files(self) -> list[Discrepancy]:
@@ -113,6 +114,6 @@ class Housekeeping:
             try:
                 chore()
             except Exception as error:  # noqa: BLE001 - a chore must not end the schedule
-                _log.error("chore.failed", chore=chore.__name__, error=type(error).__name__)
+                _log.error("chore.failed", chore=chore.__name__, **log_fields(error))
 
         self._scheduler.add_job(guarded, "interval", seconds=seconds, max_instances=1)

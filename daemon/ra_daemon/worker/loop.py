@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 
 from ra_daemon import log
+from ra_daemon.faults import log_fields
 
 _log = log.get(__name__)
 MAX_BACKOFF_S = 30.0
@@ -66,8 +67,7 @@ class Loop:
                 _log.error(
                     "loop.failed",
                     loop=self.name,
-                    error=type(error).__name__,
-                    code=getattr(error, "code", "unexpected"),
+                    **log_fields(error),
                     where=_where(error),
                     pause_s=pause,
                 )

@@ -21,10 +21,8 @@ class Standing:
         order = tuple(str(c) for c in engines.order_of(config))
         self._root = config.root
         self._index = index
-        self._blank = {
-            role: ScorerState(node=os.uname().nodename, index=index, role=role, order=order)
-            for role in roles
-        }
+        blank = ScorerState(node=os.uname().nodename, index=index, order=order, pid=os.getpid())
+        self._blank = {role: replace(blank, role=role) for role in roles}
         self._chosen: dict[Role, EngineState] = {}
         self._ready: set[Role] = set()
         self._faults: dict[Role, Fault] = {}

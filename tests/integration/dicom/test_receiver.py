@@ -50,6 +50,7 @@ from ra_daemon.dicom.scp import run_receiver
 from ra_daemon.store.objects import ObjectStore
 from tests.support import dicom_sources
 from tests.support.processes import free_port, listening, wait_until
+from tests.support.receiver import receiving, site
 
 AE_TITLE = "RA_DAEMON"
 JPEG_XL = UID("1.2.840.10008.1.2.4.112")
@@ -90,11 +91,11 @@ def echo(config: Config, calling: str) -> bool:
     return bool(status) and status.Status == 0
 
 
-def store(config: Config, path: Path) -> int:
+def store(config: Config, path: Path, called: str = "RA_DAEMON") -> int:
     ds = dcmread(path)
     ae = AE("PACS")
     ae.add_requested_context(ds.SOPClassUID, ds.file_meta.TransferSyntaxUID)
-    association = ae.associate("127.0.0.1", config.node.port, ae_title=AE_TITLE)
+    association = ae.associate("127.0.0.1", config.node.port, ae_title=called)
     assert association.is_established
     status = association.send_c_store(ds)
     association.release()
@@ -115,6 +116,20 @@ def test_what_is_acknowledged_is_in_the_inbox_with_its_origin(
         "127.0.0.1",
     )
     wait_until(lambda: not list((config.root / "tmp").iterdir()), 10)
+
+
+def test_a_node_of_several_titles_keeps_the_one_that_was_called(tmp_path: Path) -> None:
+    config = site(tmp_path / "store", more_titles=("RA_TRIAL",))
+    source = dicom_sources.clean(tmp_path / "a.dcm")
+    with receiving(config):
+        for title in (AE_TITLE, "RA_TRIAL"):
+            assert store(config, source, called=title) == 0x0000
+        ae = AE("PACS")
+        ae.add_requested_context(Verification)
+        other = ae.associate("127.0.0.1", config.node.port, ae_title="RA_OTHER")
+        assert other.is_rejected
+    kept = ObjectStore(config.root).inbox_files()
+    assert {read_origin(k).called_ae for k in kept} == {AE_TITLE, "RA_TRIAL"}
 
 
 def test_of_several_syntaxes_one_that_is_decoded_is_taken(config: Config) -> None:

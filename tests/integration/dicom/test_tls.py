@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 import subprocess
 import time
@@ -162,9 +163,35 @@ def test_we_trust_only_our_authority(keys: Keys, tmp_path: Path) -> None:
 
 
 def test_files_that_cannot_be_used_are_told(keys: Keys, tmp_path: Path) -> None:
-    broken = tmp_path / "broken.pem"
+    broken, folder = tmp_path / "broken.pem", tmp_path
     broken.write_text("no certificate")
-    for change in ({"certificate": broken}, {"key": keys.peer[1]}, {"ca": tmp_path / "none.pem"}):
-        with pytest.raises(ConfigError, match=r"\[tls\]"):
-            server_context(keys.tls(**change))
+    locked = tmp_path / "locked.key"
+    change = [
+        "openssl",
+        "rsa",
+        "-aes256",
+        "-passout",
+        "pass:x",
+        "-in",
+        keys.node[1],
+        "-out",
+        locked,
+    ]
+    subprocess.run([str(word) for word in change], check=True, capture_output=True)
+    no_certificate, no_key = "holds no certificate in PEM form", "holds no private key in PEM form"
+    for name, path, what in (
+        ("certificate", broken, no_certificate),
+        ("certificate", keys.node[1], no_certificate),
+        ("certificate", folder, "is no file"),
+        ("key", broken, no_key),
+        ("key", keys.node[0], no_key),
+        ("key", locked, "or one with a password"),
+        ("key", keys.peer[1], f"does not belong to the certificate {keys.node[0]}"),
+        ("key", tmp_path / "none.key", "is not there"),
+        ("ca", broken, no_certificate),
+        ("ca", tmp_path / "none.pem", "is not there"),
+    ):
+        with pytest.raises(ConfigError, match=re.escape(f"[tls] {name} = {path}: ")) as told:
+            server_context(keys.tls(**{name: path}))
+        assert what in str(told.value)
     assert server_context(keys.tls(enabled=False)) is None

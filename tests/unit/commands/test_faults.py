@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from ra_daemon import faults
 from ra_daemon.cli import main
-from ra_daemon.errors import FileSystemError
+from ra_daemon.errors import DiskFullError, FileSystemError
 from tests.support.processes import free_port
 
 
@@ -63,9 +63,14 @@ def test_a_backup_and_a_table_that_cannot_be_written(node: Path, no_folder: Path
     told(run(*words), 1, "Not a directory")
 
 
-def test_a_root_that_cannot_be_made(tmp_path: Path, no_folder: Path) -> None:
-    config = configured(tmp_path, f"root = {str(no_folder)!r}")
-    told(run("start", "--config", config), 1, "Not a directory", str(no_folder))
+@pytest.mark.parametrize("words", [("start",), ("db", "upgrade"), ("config", "check")])
+@pytest.mark.parametrize("below", [True, False])
+def test_a_root_that_cannot_be_made(
+    tmp_path: Path, no_folder: Path, words: tuple[str, ...], *, below: bool
+) -> None:
+    root = no_folder if below else no_folder.parent
+    config = configured(tmp_path, f"root = {str(root)!r}")
+    told(run(*words, "--config", config), 3, "store.root", f"{no_folder.parent} is no folder")
 
 
 @pytest.mark.parametrize(
@@ -120,12 +125,22 @@ def test_what_is_no_dicom_is_not_sent(node: Path) -> None:
     told(run("send", "main", __file__, "--config", node), 1, "no DICOM file", "dcmdump")
 
 
+@pytest.mark.timeout(60)
+def test_what_is_no_file_is_a_fault_of_use(node: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path, tmp_path / "none.dcm", "/dev/null"):
+        done = run("send", "main", path, "--config", node)
+        assert done.exit_code == 2, done.output
+        assert str(path) in done.stderr
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
         ('[store]\nurl = "mysql://x/y"', "mysql is not supported"),
         ('[store]\nurl = "no url"', "cannot be read"),
         ('[[route]]\nname = "a"\nscorers = ["svhd"]', "no usable scorer 'svhd'"),
+        ('[[route]]\nname = "a"\ncalled_ae = "RA_TRIAL"', "add it to node.more_titles"),
         ('[engine]\nbackends = ["onnxrutime:int8"]', "no backend 'onnxrutime'"),
         ('[scoring]\nbundle = "dmeo"', "No bundle 'dmeo'"),
     ],
@@ -136,13 +151,39 @@ def test_config_check_names_what_is_not_there(tmp_path: Path, line: str, said: s
     told(run("config", "check", "--config", path), 3, said)
 
 
+def test_config_check_does_not_send_to_itself(tmp_path: Path) -> None:
+    path = tmp_path / "ra-daemon.toml"
+    path.write_text("[node]\nport = 99999\n")
+    done = run("config", "check", "--config", path)
+    told(done, 3, "node.port", "docs/configuration.md")
+    assert "config check" not in done.stderr
+    told(run("config", "show", "--config", path), 3, "config check")
+
+
 def test_a_full_disk_and_a_closed_folder_have_other_remedies() -> None:
     full = faults.translated(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/x"))
     closed = faults.translated(PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/x"))
-    assert isinstance(full, FileSystemError)
+    assert isinstance(full, DiskFullError)
     assert isinstance(closed, FileSystemError)
     assert "Free space" in full.hint
     assert "this user" in closed.hint
+
+
+class DiskFull(sqlite3.OperationalError):
+    """Named as psycopg names SQLSTATE 53100."""
+
+
+@pytest.mark.parametrize(
+    "cause", [sqlite3.OperationalError("database or disk is full"), DiskFull("could not extend")]
+)
+def test_a_database_on_a_full_disk_has_the_code_of_a_full_disk(cause: Exception) -> None:
+    told = faults.of_database(cause)
+    assert isinstance(told, DiskFullError)
+    assert "full" in str(told)
+
+
+def test_a_disk_that_fails_under_sqlite_is_told_so() -> None:
+    assert "df on store.root" in faults.of_database(sqlite3.OperationalError("disk I/O error")).hint
 
 
 def test_faults_of_the_program_keep_their_traceback() -> None:

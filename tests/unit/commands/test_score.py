@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -47,7 +48,7 @@ def config(tmp_path: Path) -> Path:
 def score(config: Path, *arguments: str | Path) -> tuple[Result, list[dict[str, object]]]:
     words = ["score", *map(str, arguments), "--config", str(config), "--json"]
     done = CliRunner().invoke(main, words)
-    assert done.exit_code in (0, 1), done.output
+    assert done.exit_code in (0, 1, 2), done.output
     return done, json.loads(done.stdout)
 
 
@@ -275,3 +276,40 @@ def test_a_refusal_is_no_failure_and_an_absent_file_is(
     done, (row,) = score(config, tmp_path / "none.dcm")
     assert done.exit_code == 1
     assert row["status"] == "error"
+
+
+def test_what_is_no_file_is_told_as_what_it_is_and_hides_no_other(
+    config: Path, images: Path, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    names = (tmp_path / "none.dcm", images, tmp_path / "pipe", Path("/dev/null"))
+    done, rows = score(config, *names, min(images.glob("*.dcm")), "--out", tmp_path / "out")
+    assert done.exit_code == 1
+    assert [row["status"] for row in rows] == ["error"] * 4 + ["scored"]
+    assert [row["reason"] for row in rows[:4]] == [
+        {"code": "file.missing", "text": f"There is no file {names[0]}."},
+        {"code": "file.not_regular", "text": f"{images} is a folder: name the files in it."},
+        {"code": "file.not_regular", "text": f"{names[2]} is no regular file."},
+        {"code": "file.not_regular", "text": "/dev/null is no regular file."},
+    ]
+
+
+def test_an_object_without_pixels_is_told_so(config: Path, images: Path, tmp_path: Path) -> None:
+    ds = dcmread(min(images.glob("*.dcm")))
+    del ds.PixelData
+    ds.save_as(tmp_path / "bare.dcm")
+    _, (row,) = score(config, tmp_path / "bare.dcm")
+    assert row["reason"] == {
+        "code": "unreadable",
+        "text": "The object cannot be read as a DICOM image. The object holds no pixel data.",
+    }
+    assert row["sop_instance_uid"] == ds.SOPInstanceUID
+
+
+def test_one_line_is_one_file_whatever_its_name(config: Path, tmp_path: Path) -> None:
+    odd = tmp_path / "a\tb\nc\\d.dcm"
+    odd.write_text("no DICOM")
+    done = CliRunner().invoke(main, ["score", str(odd), "--config", str(config)])
+    head, line = done.stdout.splitlines()
+    assert line.split("\t")[:2] == [f"{tmp_path}/a\\tb\\nc\\\\d.dcm", "refused"]
+    assert len(line.split("\t")) == len(head.split("\t"))

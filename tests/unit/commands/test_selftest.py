@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from ra_daemon.cli import main
 from ra_daemon.commands import build
-from ra_daemon.commands.models import command
 from ra_engine import registry
 from ra_engine.backends.onnxruntime import OnnxRuntimeBackend
 from ra_engine.backends.trt.backend import TrtBackend
@@ -53,7 +53,7 @@ def small(config: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(node: Path, *options: str) -> Any:
     return CliRunner().invoke(
-        command, ["build", "small", "--self-test", "--config", str(node), *options]
+        main, ["models", "build", "small", "--self-test", "--config", str(node), *options]
     )
 
 

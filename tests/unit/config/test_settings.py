@@ -72,6 +72,40 @@ def test_all_faults_at_once_with_key_line_and_nearest(tmp_path: Path) -> None:
     assert "5 faults" in told
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[scoring]\nworkers = true\n", "scoring.workers (line 2) = true: must be a number"),
+        ("[store]\nreserve_gb = true\n", "store.reserve_gb (line 2) = true: must be a number"),
+        ("[schedule]\nretain_pixels_days = false\n", "= false: must be a number"),
+        ('[node]\nae_title = "SEVENTEEN_LETTERS"\n', ": must have at most 16 characters"),
+        ('[node]\nae_title = ""\n', ": must have at least 1 character"),
+        ('[engine]\ndevice = "gpu"\n', ": must match pattern"),
+        ('[engine]\nbackends = ["a:fp9"]\n', ": must have fp32, fp16, bf16 or int8 after"),
+        ("[store]\nroot = 3\n", "store.root (line 2) = 3: must be a path"),
+        ("node = 3\n", "node (line 1) = 3: must be a table"),
+        ('[peer]\nname = "a"\n', "peer (line 1): must be a list of tables, each begun by [[peer]]"),
+        ('[[route]]\nname = "r"\nscorers = "svdh"\n', "= 'svdh': must be a list"),
+        ('[[route]]\nname = "r"\ncalling_networks = [3]\n', "= [3]: must be networks as"),
+        (
+            '[engine]\ndevice = "cuda:0"\ndevices = ["cuda:1"]\n',
+            "engine (line 1): devices: takes the place of device",
+        ),
+        ("[web]\nenabled = 3\n", "web.enabled (line 2) = 3: must be a valid boolean"),
+    ],
+)
+def test_what_a_value_must_be_is_one_sentence(tmp_path: Path, text: str, told: str) -> None:
+    said = faults(tmp_path, text)
+    assert told in said
+    assert "should" not in said
+    assert "1 fault:" in said
+
+
+def test_a_truth_value_of_the_environment_is_no_number(tmp_path: Path) -> None:
+    said = faults(tmp_path, "", RA_DAEMON_SCORING__WORKERS="true")
+    assert "scoring.workers = true: must be a number" in said
+
+
 def test_a_destination_must_be_a_peer_that_takes_results(tmp_path: Path) -> None:
     peer = '[[peer]]\nname = "main"\nae_title = "P"\n'
     route = '[[route]]\nname = "r"\ndestinations = ["mian"]\n'

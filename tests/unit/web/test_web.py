@@ -7,6 +7,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
@@ -14,7 +15,7 @@ from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from ra_daemon import steptimes
-from ra_daemon.config import Config, Store, Web
+from ra_daemon.config import LEAST_FREE, Config, Store, Web
 from ra_daemon.domain import Failed, Reason, Refused
 from ra_daemon.errors import ConfigError
 from ra_daemon.store import reconcile
@@ -57,6 +58,18 @@ def test_health_and_readiness(config: Config, engine: sa.Engine) -> None:
 def test_a_full_disk_is_not_ready(config: Config, engine: sa.Engine) -> None:
     full = config.model_copy(update={"store": Store(root=config.root, reserve_gb=1e9)})
     assert TestClient(create_app(full, engine)).get("/readyz").json()["disk"] is False
+
+
+def test_without_a_reserve_a_full_disk_is_not_ready_either(
+    config: Config, engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert config.store.reserve_gb == 0
+    client = TestClient(create_app(config, engine))
+    for free, good in ((0, False), (LEAST_FREE - 1, False), (LEAST_FREE, True)):
+        usage = SimpleNamespace(free=free)
+        monkeypatch.setattr("ra_daemon.web.app.shutil.disk_usage", lambda _path, u=usage: u)
+        answer = client.get("/readyz")
+        assert (answer.json()["disk"], answer.status_code == 200) == (good, good)
 
 
 def test_metrics_count_and_parse(config: Config, engine: sa.Engine) -> None:

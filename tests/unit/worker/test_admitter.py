@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 
 from ra_daemon.config import Config
 from ra_daemon.store import reconcile
@@ -16,7 +19,8 @@ from ra_daemon.store.engine import open_engine
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.queue import JobQueue
 from ra_daemon.store.schema import upgrade
-from ra_daemon.worker.admitter import FIRST_PAUSE_S, Admitter
+from ra_daemon.worker.admitter import BATCH, FIRST_PAUSE_S, Admitter
+from tests.support.databases import full_disk
 
 
 @dataclass
@@ -118,3 +122,31 @@ def test_a_disk_that_gives_no_file_is_a_fault_of_the_loop(bench: Bench) -> None:
         bench.admitter.step()
     assert bench.told() == [("inbox_unreadable", 2)]
     assert not bench.admitter.step()
+
+
+def test_only_what_is_committed_is_told(bench: Bench) -> None:
+    bench.put(*(f"{number}.dcm" for number in range(BATCH)))
+    with capture_logs() as told:
+        with full_disk(bench.engine):
+            for _ in range(2):
+                with pytest.raises(sa.exc.OperationalError, match="is full"):
+                    bench.admitter.step()
+        assert [line["event"] for line in told] == []
+        assert bench.admitter.step()
+    admitted = [line["instance"] for line in told if line["event"] == "instance.admitted"]
+    assert len(admitted) == len(set(admitted)) == BATCH == bench.admitted()
+
+
+def test_a_file_held_by_a_full_disk_is_told_so(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> str:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    bench.put("1.dcm")
+    monkeypatch.setattr(bench.store, "adopt", full)
+    with capture_logs() as told:
+        assert not bench.admitter.step()
+    (held,) = (line for line in told if line["event"] == "inbox.file_held")
+    assert held["code"] == "disk.full"
+    assert "Free space" in held["hint"]

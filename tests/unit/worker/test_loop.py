@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import sqlite3
 import threading
 from collections.abc import Iterator
 
 import pytest
+import sqlalchemy as sa
+from structlog.testing import capture_logs
 
 from ra_daemon.worker.loop import Loop
 
@@ -64,3 +69,31 @@ def test_stopping_ends_any_pause(loops: list[Loop]) -> None:
         loop.stop()
         assert loop.join(5)
         assert loop.stopping
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "disk.full"),
+        (
+            sa.exc.OperationalError("", {}, sqlite3.OperationalError("database or disk is full")),
+            "disk.full",
+        ),
+        (
+            sa.exc.OperationalError("", {}, sqlite3.OperationalError("database is locked")),
+            "store.failed",
+        ),
+        (KeyError("ZQX"), "unexpected"),
+    ],
+)
+def test_a_failure_is_told_by_its_code_and_remedy(
+    loops: list[Loop], error: Exception, code: str
+) -> None:
+    with capture_logs() as told:
+        loop = started(Step(error), loops)
+        loop.stop()
+        assert loop.join(5)
+    assert told[0]["event"] == "loop.failed"
+    assert (told[0]["code"], told[0]["error"]) == (code, type(error).__name__)
+    assert ("hint" in told[0]) == (code != "unexpected")
+    assert "ZQX" not in str(told)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ra_daemon.config import SOP_CLASSES, Config, Route
+from ra_daemon.config import SOP_CLASSES, Config, Node, Route
 from ra_daemon.dicom import scp
 from ra_daemon.domain import Header, Lane, Origin
 from ra_daemon.errors import ConfigError
@@ -62,6 +62,14 @@ CR, DX, RAW_DX, FILM = (
     "1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.1.1", "1.2.840.10008.5.1.4.1.1.1.1.1",
     "1.2.840.10008.5.1.4.1.1.7",
 )  # fmt: skip
+
+
+def test_a_route_for_what_the_sender_called() -> None:
+    trial, rest = Route(name="trial", called_ae="RA_TRIAL"), Route(name="rest")
+    config = Config(node=Node(more_titles=("RA_TRIAL",)), route=(trial, rest))
+    for title, fitting in (("RA_TRIAL", trial), ("RA_DAEMON", rest)):
+        assert match_route(config, Origin(calling_ae="PACS", called_ae=title), HEADER) is fitting
+    assert config.node.titles == {"RA_DAEMON", "RA_TRIAL"}
 
 
 def taken(route: dict[str, Any], *, address: str = "10.0.0.5", **fields: Any) -> bool:

@@ -78,8 +78,3 @@ CLASS_METRICS: dict[str, ClassMetric] = {
     "class_pcc": correlation,
 }
 """Every figure of the classes, by name."""
-
-
-def class_agreement(truth: Classes, predicted: Classes) -> dict[str, float]:
-    """All of ``CLASS_METRICS``."""
-    return {name: metric(truth, predicted) for name, metric in CLASS_METRICS.items()}

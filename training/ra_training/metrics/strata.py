@@ -44,11 +44,6 @@ def by_score_band(truth: Array, predicted: Array) -> Table:
     return {name: found[name] for name, _, _ in SCORE_BANDS if name in found}
 
 
-def by_source(samples: Sequence[Sample], truth: Array, predicted: Array) -> Table:
-    """Figures by where the images came from."""
-    return by_group([s.source for s in samples], truth, predicted)
-
-
 def by_reader(samples: Sequence[Sample], predicted: Array) -> Table:
     """Figures against every reader's own totals, over the cases that the reader read."""
     out: Table = {}

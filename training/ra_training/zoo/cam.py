@@ -19,8 +19,8 @@ Method = Literal["gradcam", "hirescam", "layercam"]
 METHODS: tuple[Method, ...] = ("gradcam", "hirescam", "layercam")
 
 
-def score_and_gradient(head: Head, channels: int) -> nn.Module:
-    """A module (b, c, h, w) -> score (b,), cumulative logits, d score / d activations (b, c, h, w).
+def score_and_weights(head: Head, channels: int) -> nn.Module:
+    """A module: channel means (b, c) -> score (b,), cumulative logits, d score / d means (b, c).
 
     Raises:
         ValueError: a parameter of the head still asks for a gradient.
@@ -28,14 +28,25 @@ def score_and_gradient(head: Head, channels: int) -> nn.Module:
     if any(p.requires_grad for p in head.parameters()):
         raise ValueError("freeze the head first: requires_grad_(False)")
 
-    def both(a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        score, back, logits = torch.func.vjp(head, a, has_aux=True)
+    def both(m: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        score, back, logits = torch.func.vjp(lambda v: head.of(head.pooled(v)), m, has_aux=True)
         return score, logits, back(torch.ones_like(score))[0]
 
-    # batch 3 and unequal sides keep the symbols of the three sizes apart
+    # batch 3 keeps the symbol of the batch apart from the constants
     return make_fx(both, tracing_mode="symbolic", _allow_non_fake_inputs=True)(
-        torch.randn(3, channels, 4, 5)
+        torch.randn(3, channels)
     )
+
+
+def weighted(a: Tensor, weights: Tensor, method: Method) -> Tensor:
+    """(b, h, w) map from activations (b, c, h, w) and the weights (b, c) of a head that pools.
+
+    The gradient at every place is ``weights / (h * w)``, so the map is ``attention``'s, as one
+    product of matrices.
+    """
+    b, c, h, w = a.shape
+    kept = torch.relu(weights) if method == "layercam" else weights
+    return torch.matmul((kept / (h * w))[:, None], a.reshape(b, c, h * w)).reshape(b, h, w)
 
 
 def attention(a: Tensor, gradient: Tensor, method: Method) -> Tensor:

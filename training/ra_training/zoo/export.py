@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ra_training.graphs import export
-from ra_training.zoo.cam import Method, attention, score_and_gradient
+from ra_training.zoo.cam import Method, score_and_weights, weighted
 from ra_training.zoo.heads import Head
 from ra_training.zoo.registry import Backbone
 
@@ -26,14 +26,14 @@ class Explained(nn.Module):
         super().__init__()
         self.backbone = backbone.eval().requires_grad_(False)  # noqa: FBT003 - torch's own
         frozen = head.eval().requires_grad_(False)  # noqa: FBT003 - torch's own
-        self.traced = score_and_gradient(frozen, backbone.channels)
+        self.traced = score_and_weights(frozen, backbone.channels)
         self.method = method
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See the class."""
         a = self.backbone(x)
-        score, logits, gradient = self.traced(a)
-        return score, logits, attention(a, gradient, self.method)
+        score, logits, weights = self.traced(a.mean((2, 3)))
+        return score, logits, weighted(a, weights, self.method)
 
 
 class Classes(nn.Module):

@@ -1,7 +1,7 @@
 """Heads: from the last activations to a score and, where they have them, class logits.
 
-Every head pools (mean over rows and columns), so the map of its gradient times the activations is
-in the head's own units.
+Every head pools first (mean over rows and columns), so that its gradient is one number a channel,
+and the map of that gradient times the activations is in the head's own units.
 """
 
 from __future__ import annotations
@@ -21,9 +21,13 @@ class Head(nn.Module):
     logits of P(class > k), or (b, 0) for heads without classes.
     """
 
+    def pooled(self, m: Tensor) -> Tensor:
+        """Means of the channels (b, c) -> (b, r)."""
+        raise NotImplementedError
+
     def raw(self, a: Tensor) -> Tensor:
         """(b, c, h, w) -> (b, r)."""
-        raise NotImplementedError
+        return self.pooled(a.mean((2, 3)))
 
     def of(self, raw: Tensor) -> tuple[Tensor, Tensor]:
         """Raw outputs -> score (b,), cumulative logits."""
@@ -41,9 +45,9 @@ class Linear(Head):
         super().__init__()
         self.out = nn.Linear(channels, 1)
 
-    def raw(self, a: Tensor) -> Tensor:
+    def pooled(self, m: Tensor) -> Tensor:
         """(b, 1)."""
-        out: Tensor = self.out(a.mean((2, 3)))
+        out: Tensor = self.out(m)
         return out
 
     def of(self, raw: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,9 +64,9 @@ class Mlp(Linear):
             nn.Linear(channels, 256), nn.ReLU(), nn.Linear(256, 64), nn.ReLU()
         )
 
-    def raw(self, a: Tensor) -> Tensor:
+    def pooled(self, m: Tensor) -> Tensor:
         """(b, 1)."""
-        out: Tensor = self.out(self.hidden(a.mean((2, 3))))
+        out: Tensor = self.out(self.hidden(m))
         return out
 
 
@@ -84,9 +88,9 @@ class Ordinal(Head):
         if kind == "coral":
             self.cuts = nn.Parameter(torch.linspace(1.0, -1.0, steps))
 
-    def raw(self, a: Tensor) -> Tensor:
+    def pooled(self, m: Tensor) -> Tensor:
         """(b, classes - 1) logits."""
-        out: Tensor = self.out(a.mean((2, 3)))
+        out: Tensor = self.out(m)
         return out + self.cuts if self.kind == "coral" else out
 
     def of(self, raw: Tensor) -> tuple[Tensor, Tensor]:
@@ -111,9 +115,9 @@ class Bins(Head):
         self.register_buffer("values", torch.tensor(list(values), dtype=torch.float32))
         self.out = nn.Linear(channels, len(values))
 
-    def raw(self, a: Tensor) -> Tensor:
+    def pooled(self, m: Tensor) -> Tensor:
         """(b, bins) logits."""
-        out: Tensor = self.out(a.mean((2, 3)))
+        out: Tensor = self.out(m)
         return out
 
     def of(self, raw: Tensor) -> tuple[Tensor, Tensor]:

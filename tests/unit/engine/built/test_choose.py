@@ -110,6 +110,17 @@ def test_where_a_gpu_engine_is_named_no_cpu_follows_unless_told(
     assert [p.code for p in found.passed] == ["backend.driver"]
 
 
+def test_the_remedy_is_that_of_the_gpu_engine_not_of_a_cpu_before_it(
+    bundle: Bundle, spec: EngineSpec
+) -> None:
+    prepare(bundle, spec, FakeCompiler())
+    order = candidates(["none", "fake:fp16"], "fp32")
+    with pytest.raises(BackendError, match="GPU engine is asked for") as caught:
+        choose(bundle, order, spec, backends(FakeCompiler(driver=False)), gpus=0)
+    assert "nvidia-smi" in caught.value.hint
+    assert "Installed" not in caught.value.hint
+
+
 def test_a_gpu_engine_behind_a_cpu_that_may_not_follow_is_still_tried(
     bundle: Bundle, spec: EngineSpec
 ) -> None:

@@ -30,11 +30,11 @@ def test_every_case_is_in_one_score_band() -> None:
     assert all(r["mae"] == r["bias"] == 2 for r in rows.values())
 
 
-def test_by_source_is_the_figure_of_its_cases() -> None:
+def test_a_group_has_the_figure_of_its_cases() -> None:
     samples = _samples()
     truth = np.array([s.score for s in samples], np.float64)
     predicted = truth + np.where(np.arange(40) % 2, 5.0, 1.0)
-    found = strata.by_source(samples, truth, predicted)
+    found = strata.by_group([s.source for s in samples], truth, predicted)
     assert found["table"]["bias"] == 1
     assert found["phantom"]["bias"] == 5
     assert found["table"] == {"n": 20, **agreement(truth[::2], predicted[::2])}

@@ -15,7 +15,7 @@ ort = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript", reason="install ra-daemon[train]")
 
 from ra_training.phantom import render_exposure, sample_grades  # noqa: E402
-from ra_training.zoo.cam import METHODS, score_and_gradient  # noqa: E402
+from ra_training.zoo.cam import METHODS, score_and_weights  # noqa: E402
 from ra_training.zoo.export import Ensemble, Explained, export_graph  # noqa: E402
 from ra_training.zoo.heads import HEADS, head  # noqa: E402
 from ra_training.zoo.registry import REGISTRY, Backbone, backbone  # noqa: E402
@@ -174,4 +174,4 @@ def test_stacking_weights_and_offset() -> None:
 
 def test_a_head_that_still_learns_is_refused() -> None:
     with pytest.raises(ValueError, match="freeze the head"):
-        score_and_gradient(head("linear", 4), 4)
+        score_and_weights(head("linear", 4), 4)

@@ -27,7 +27,6 @@ SITES = {
 BONES = 14
 TABLE = "JointBE_SvdH_GT_reformatted.json"
 _NAME = re.compile(r"(?P<patient>\d{4})_(?P<visit>\d{4})_(?P<side>[LR])")
-_SETS = ("train", "val", "test")
 
 
 def read(root: Path) -> DataSet:
