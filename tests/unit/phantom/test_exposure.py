@@ -117,3 +117,20 @@ def test_growth_plates_are_open_in_children_only() -> None:
     adult = render_exposure(4, grades, height=256, age=30.0)
     assert child.age == 6.0
     assert not np.array_equal(child.pixels, adult.pixels)
+
+
+def test_the_hand_fills_the_field_and_shows_some_of_the_forearm() -> None:
+    """Wrist to tip with 30 mm of the forearm: 65-90 % of the height; 30-60 mm of it in most."""
+    forearms, fills = [], []
+    for seed in range(20):
+        for hands in ("both", "right"):
+            shot = render_exposure(seed, sample_grades(seed), hands=hands, height=256)  # type: ignore[arg-type]
+            marks, rows = shot.hands[0].landmarks, shot.pixels.shape[0]
+            wrist = float(marks[0, 1])  # in the carpus, 18 mm from the radius' surface
+            forearms.append((rows - 1 - wrist) * shot.spacing_mm - 18)
+            top = min(float(h.landmarks[:, 1].min()) for h in shot.hands)
+            fills.append((wrist - top + 30 / shot.spacing_mm) / rows)
+    assert 30 <= np.median(forearms) <= 60
+    assert min(forearms) > 15
+    assert min(fills) >= 0.65
+    assert max(fills) <= 0.92
