@@ -33,11 +33,11 @@ class Range:
 
 
 RANGES: Mapping[str, Range] = {
-    "field": Range(words="height of the field for a man's hand", low=242, high=290, unit="mm"),
+    "field": Range(words="height of the field for a man's hand", low=238, high=320, unit="mm"),
     "quanta": Range(words="quanta a pixel of 0.5 mm", low=1.5e3, high=3e4, ratio=True),
     "energy": Range(words="factor of all attenuation", low=0.8, high=1.2),
     "blur": Range(words="focal spot and detector, sigma", low=0.12, high=0.42, unit="mm"),
-    "gamma": Range(words="exponent of the tone curve", low=0.32, high=0.62),
+    "gamma": Range(words="exponent of the tone curve", low=0.28, high=0.80),
     "latitude": Range(words="coarse contrast kept", low=0.40, high=0.80),
     "scatter": Range(words="share of the veil", low=0.05, high=0.14),
     "black": Range(words="tone of the background", low=0.05, high=0.15),

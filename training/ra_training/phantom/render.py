@@ -143,9 +143,9 @@ def _pose(
     place = 0.5 if alone else (0.26 if side == "right" else 0.74)
     sign = 1.0 if side == "right" else -1.0
     slack = max(0.0, height - 238 * size)
-    x = width * place - sign * 12 * size + float(draw.normal(0, 5))
+    x = width * place - sign * 12 * size + float(draw.normal(0, 10))
     y = 199 * size + slack * float(draw.uniform(0.1, 0.6))
-    limit = 0.35 if alone else 0.14  # two hands must both stay inside the field
+    limit = 0.35 if alone else 0.26  # two hands must both stay inside the field
     angle = min(limit, max(-limit, float(draw.normal(0, 0.45 * limit))))
     pose = Pose(origin=(x, y), angle=angle, scale=size, sign=sign)
     points = np.array([pose.place(p) for p in plan.landmarks])
