@@ -18,11 +18,12 @@ def scorer_card(version: str, recipe: dict[str, Any], figures: dict[str, Any]) -
         f"| {band} | {n} | {mae:.2f} | {bias:+.2f} |"
         for band, (n, mae, bias) in figures["by_score_band"].items()
     )
+    seen = recipe["scorer"].get("generator", PHANTOM_VERSION)
     each = ", ".join(f"{v:.3f}" for v in figures["baseline_pcc_each"])
     cover = ", ".join(f"{v:.3f}" for v in figures["coverage_by_band"])
     return f"""# Model card: demo {version}
 
-{_HONEST.format(version=PHANTOM_VERSION)}
+{_HONEST.format(version=seen)}
 ## What it does
 Counts joint damage in one hand view (384 x 288, canonical) as a signed density that sums to the
 estimated SvdH score of that hand (0-140); a two-hand image gets the sum (0-280) with an interval of
@@ -32,7 +33,7 @@ damage bands; zero is a band of its own.
 
 ## Data
 Training: {recipe["scorer"]["subjects"]} generated subjects (seed {recipe["scorer"]["seed"]},
-generator {PHANTOM_VERSION}).
+generator {seen}). Calibration and test: generator {PHANTOM_VERSION}.
 Calibration: {recipe["calibrate"]["images"]} two-hand images (seed {recipe["calibrate"]["seed"]}).
 Test: {recipe["evaluate"]["images"]} two-hand images (seed {recipe["evaluate"]["seed"]}), clinic
 prior, end to end through the locator; seeds never trained or calibrated on.
