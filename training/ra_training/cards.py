@@ -14,10 +14,7 @@ phantom figures: they show that the pipeline works, and say nothing about accura
 
 def scorer_card(version: str, recipe: dict[str, Any], figures: dict[str, Any]) -> str:
     """The card of the score bundle."""
-    rows = "\n".join(
-        f"| {band} | {n} | {mae:.2f} | {bias:+.2f} |"
-        for band, (n, mae, bias) in figures["by_score_band"].items()
-    )
+    rows = _score_bands(figures)
     seen = recipe["scorer"].get("generator", PHANTOM_VERSION)
     each = ", ".join(f"{v:.3f}" for v in figures["baseline_pcc_each"])
     cover = ", ".join(f"{v:.3f}" for v in figures["coverage_by_band"])
@@ -73,6 +70,13 @@ Adults, both hands or one, postero-anterior. Not for feet, children, casts or pr
 that cannot be judged is not recognised as such by this model. The generated images are simpler than
 films; scores of real films by this bundle have no meaning.
 """
+
+
+def _score_bands(figures: dict[str, Any]) -> str:
+    return "\n".join(
+        f"| {band} | {n} | {mae:.2f} | {bias:+.2f} |"
+        for band, (n, mae, bias) in figures["by_score_band"].items()
+    )
 
 
 def locator_card(version: str, recipe: dict[str, Any], figures: dict[str, float]) -> str:

@@ -54,15 +54,23 @@ def read_only(url: str) -> sa.Engine:
             conn.execute("PRAGMA query_only=ON")
             return conn
 
-        return sa.create_engine("sqlite://", creator=connect, poolclass=NullPool)
+        engine = sa.create_engine("sqlite://", creator=connect, poolclass=NullPool)
+        sa.event.listen(engine, "begin", lambda conn: conn.exec_driver_sql("BEGIN"))
+        return engine
     options = "-c default_transaction_read_only=on -c statement_timeout=300000"
     return sa.create_engine(address, connect_args={"options": options}, poolclass=NullPool)
 
 
 @contextmanager
 def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """A connection that only reads: on SQLite it does not wait for the writer."""
-    with engine.connect().execution_options(**{_READING: True}) as conn, conn.begin():
+    """A connection that only reads, and sees one moment: counts of several statements agree.
+
+    On SQLite it does not wait for the writer.
+    """
+    options: dict[str, Any] = {_READING: True}
+    if engine.dialect.name == "postgresql":
+        options["isolation_level"] = "REPEATABLE READ"
+    with engine.connect().execution_options(**options) as conn, conn.begin():
         yield conn
 
 

@@ -11,7 +11,7 @@ from alembic.migration import MigrationContext
 
 from ra_daemon.errors import StoreError
 from ra_daemon.store import audit, schema
-from ra_daemon.store.engine import open_engine, read_only
+from ra_daemon.store.engine import open_engine, read_only, reading
 from ra_daemon.store.query import open_query, run_query
 from ra_daemon.store.tables import metadata
 
@@ -179,3 +179,19 @@ def test_the_reading_connection_itself_refuses_to_write(
     with pytest.raises(sa.exc.DBAPIError), reader.begin() as conn:
         conn.execute(sa.text("DELETE FROM report"))
     reader.dispose()
+
+
+def test_one_reading_sees_one_moment(engine: sa.Engine, database_url: str) -> None:
+    """Else a report that is composed between two counts is neither due nor on its way."""
+    add = sa.text("INSERT INTO moment VALUES (1)")
+    count = sa.text("SELECT COUNT(*) FROM moment")
+    with engine.begin() as conn:
+        conn.execute(sa.text("CREATE TABLE moment (x INTEGER)"))
+    for reader in (read_only(database_url), engine):
+        with reading(reader) as conn:
+            before = conn.execute(count).scalar_one()
+            with engine.begin() as writer:
+                writer.execute(add)
+            assert conn.execute(count).scalar_one() == before
+        with reading(reader) as conn:
+            assert conn.execute(count).scalar_one() == before + 1
