@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from ra_training.phantom import HandGrades
 from ra_training.phantom.anatomy import CARPALS, draw_anatomy
 from ra_training.phantom.canvas import Canvas
-from ra_training.phantom.grain import smooth
 from ra_training.phantom.hand import build
 from ra_training.phantom.plan import Growth, HandPlan, Subject
 from ra_training.phantom.render import Pose, draw_plan
 from ra_training.phantom.short import radii
+from tests.support.grain import smooth
 
 PX, SIZE = 0.25, 320
 POSE = Pose(origin=(40.0, 60.0), angle=0.0, scale=1.0, sign=1.0)

@@ -13,6 +13,7 @@ from ra_training.phantom.canvas import Canvas
 from ra_training.phantom.grades import HEALTHY
 from ra_training.phantom.grain import Grain, strands
 from ra_training.phantom.tube import Tube
+from tests.support.grain import smooth
 
 BOTH = SubjectGrades(right=HEALTHY, left=HEALTHY)
 
@@ -98,8 +99,7 @@ def test_strands_run_along_their_bone(degrees: int) -> None:
         Tube(base=tuple(base), head=tuple(head), **shape).draw(canvas, grain)
         return canvas.bone
 
-    flat = Grain(tile=np.ones((8, 8), np.float32), px=px)
-    field = (bone(strands(4, px)) - bone(flat))[90:150, 90:150]
+    field = (bone(strands(4, px)) - bone(smooth(px)))[90:150, 90:150]
 
     def alike(towards: NDArray[np.float64], mm: float) -> float:
         dx, dy = (round(float(v) * mm / px) for v in towards)

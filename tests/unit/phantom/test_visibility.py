@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from ra_training.phantom import SITES, HandGrades, max_grade
 from ra_training.phantom.anatomy import CARPALS, draw_anatomy
 from ra_training.phantom.canvas import Canvas, Point
-from ra_training.phantom.grain import smooth
 from ra_training.phantom.hand import build
 from ra_training.phantom.plan import Growth, HandPlan, Subject
 from ra_training.phantom.render import Pose, draw_plan
+from tests.support.grain import smooth
 
 PX, SIZE_MM = 0.2, 44.0
 SEEDS = (0, 1, 2, 3, 4, 5)

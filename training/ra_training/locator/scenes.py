@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ra_engine import locate
 from ra_engine.prepare import Preprocessing, prepare_image
 from ra_engine.types import Radiograph
 from ra_engine.views import apply, invert
@@ -25,7 +26,7 @@ from ra_training.phantom.exposure import Side
 from ra_training.phantom.streams import stream
 
 SPEC = Preprocessing(kind="letterbox", rows=256, columns=256)
-HAND, WRIST_ONLY, PARTIAL_HAND, NOT_HAND, CAST = range(5)  # order of ra_engine.locate.KINDS
+HAND, WRIST_ONLY, PARTIAL_HAND, NOT_HAND, CAST = range(len(locate.KINDS))
 _CASTS = 0.12  # of the whole hands
 _NONHAND = {"wrist": WRIST_ONLY, "fingers": PARTIAL_HAND}
 

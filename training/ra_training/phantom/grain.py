@@ -48,11 +48,6 @@ class Grain:
         return values
 
 
-def smooth(px: float) -> Grain:
-    """Bone without strands, to measure shapes."""
-    return Grain(tile=np.ones((8, 8), np.float32), px=px)
-
-
 def strands(seed: int, px: float) -> Grain:
     """The strands of a subject at ``px`` mm a pixel: they stay through all visits."""
     size = tuple(max(8, round(mm / px)) for mm in _TILE_MM)

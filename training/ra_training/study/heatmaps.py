@@ -14,7 +14,8 @@ from ra_training.study.maps import enlarge
 from ra_training.study.scenes import Scenes
 from ra_training.zoo import member as members
 from ra_training.zoo.augment import plain
-from ra_training.zoo.cam import METHODS, Method, attention
+from ra_training.zoo.cam import METHODS, Method
+from ra_training.zoo.export import Explained
 
 Array = NDArray[np.float64]
 
@@ -36,18 +37,15 @@ def maps_of(
         TrainingError: no such weights.
     """
     member = members.load(weights).eval()
+    explained = Explained(member.backbone, member.head, method)
     scale = member.config.target_scale
     found, scores = [], []
     for i in range(0, len(pixels), batch):
         x = plain(torch.from_numpy(np.array(pixels[i : i + batch])))
         with torch.no_grad():
-            a = member.backbone(x)
-        a = a.detach().requires_grad_()
-        score, _ = member.head.of(member.head.raw(a))
-        (gradient,) = torch.autograd.grad(score.sum(), a)
-        cam = attention(a.detach(), gradient, method).numpy() * scale
-        found += [enlarge(c, pixels.shape[1:]) for c in cam]
-        scores.append(score.detach().numpy() * scale)
+            score, _, cam = explained(x)
+        found += [enlarge(c, pixels.shape[1:]) for c in cam.numpy() * scale]
+        scores.append(score.numpy() * scale)
     return Maps(maps=np.stack(found), scores=np.concatenate(scores).astype(np.float64))
 
 
@@ -72,6 +70,7 @@ def compare_library(
             self.backbone, self.head = member.backbone, member.head
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
+            """(b, 1, rows, columns) -> (b, 1)."""
             score, _ = self.head.of(self.head.raw(self.backbone(x)))
             out: torch.Tensor = score[:, None]
             return out

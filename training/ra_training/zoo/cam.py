@@ -39,23 +39,13 @@ def score_and_weights(head: Head, channels: int) -> nn.Module:
 
 
 def weighted(a: Tensor, weights: Tensor, method: Method) -> Tensor:
-    """(b, h, w) map from activations (b, c, h, w) and the weights (b, c) of a head that pools.
+    """(b, h, w) map, unclamped, from activations (b, c, h, w) and their heads' weights (b, c).
 
-    The gradient at every place is ``weights / (h * w)``, so the map is ``attention``'s, as one
-    product of matrices.
+    A head that pools by the mean has the gradient ``weights / (h * w)`` at every place. There
+    ``gradcam`` (Selvaraju 2017), which weights channels by their mean gradient, and ``hirescam``
+    (Draelos and Carin 2020), which multiplies in place, are one map, and one product of matrices;
+    ``layercam`` (Jiang 2021) keeps positive gradients only.
     """
     b, c, h, w = a.shape
     kept = torch.relu(weights) if method == "layercam" else weights
     return torch.matmul((kept / (h * w))[:, None], a.reshape(b, c, h * w)).reshape(b, h, w)
-
-
-def attention(a: Tensor, gradient: Tensor, method: Method) -> Tensor:
-    """(b, h, w) map from activations and gradient (b, c, h, w), unclamped.
-
-    ``gradcam`` (Selvaraju 2017) weights channels by their mean gradient, ``hirescam`` (Draelos and
-    Carin 2020) multiplies in place; for heads that pool by the mean they agree. ``layercam`` (Jiang
-    2021) keeps positive gradients only.
-    """
-    if method == "gradcam":
-        return (gradient.mean((2, 3), keepdim=True) * a).sum(1)
-    return ((torch.relu(gradient) if method == "layercam" else gradient) * a).sum(1)

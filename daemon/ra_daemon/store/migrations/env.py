@@ -12,6 +12,7 @@ _LOCK = 5_282_614_100_002  # two nodes that start together must not both migrate
 
 
 def run() -> None:
+    """Migrate between two views of the tables; on PostgreSQL one node at a time."""
     connection: sa.Connection = context.config.attributes["connection"]
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))

@@ -26,6 +26,7 @@ class Logbook:
                 api.ILogger.__init__(self)  # pybind11 wants the base called by name
 
             def log(self, severity: Any, msg: str) -> None:
+                """One message of the library."""
                 book.take(int(severity), msg)
 
         self.sink: Any = Sink()

@@ -15,6 +15,7 @@ APPEND_ONLY = "the audit trail is append-only"
 
 
 def upgrade() -> None:
+    """Create every table of the first version."""
     tables = (
         _audit,
         _instance,

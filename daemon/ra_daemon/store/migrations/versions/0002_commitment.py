@@ -14,6 +14,7 @@ KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
+    """Create the table of transactions of storage commitment."""
     op.create_table(
         "commitment",
         sa.Column("id", KEY, primary_key=True),

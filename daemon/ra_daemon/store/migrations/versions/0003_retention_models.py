@@ -15,6 +15,7 @@ MOMENT = sa.String(27)
 
 
 def upgrade() -> None:
+    """Create what retention, legal holds, retractions and states of models need."""
     _columns()
     _removal()
     _legal_hold()

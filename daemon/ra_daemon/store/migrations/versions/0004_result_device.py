@@ -12,6 +12,6 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # Every engine before this version ran on the processor.
+    """Add the device; earlier results were computed on the processor."""
     op.add_column("result", sa.Column("device", sa.Text(), server_default="", nullable=False))
     op.execute("UPDATE result SET device = 'cpu' WHERE engine <> ''")
