@@ -8,29 +8,12 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from ra_daemon.sop_classes import SOP_CLASSES, STORAGE_CLASSES
 
 Gpu = Annotated[str, Field(pattern=r"^cuda:\d+$")]
 AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x20-\x5b\x5d-\x7e]+$")]
-
-SOP_CLASSES = {
-    "CR": ("1.2.840.10008.5.1.4.1.1.1",),
-    "DX": ("1.2.840.10008.5.1.4.1.1.1.1", "1.2.840.10008.5.1.4.1.1.1.1.1"),
-    "SC": (
-        *("1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.7.2"),
-        *("1.2.840.10008.5.1.4.1.1.7.3", "1.2.840.10008.5.1.4.1.1.7.4"),
-    ),
-}
-"""Names of the storage SOP classes that the node takes (PS3.6 table A-1); DX: for presentation and
-for processing, SC: single and multi-frame."""
-
 
 LEAST_FREE = 16 * 2**20
 """Bytes; below it neither an image nor the database's own journal is sure of its place."""
@@ -205,7 +188,7 @@ class Route(Section):
     @field_validator("sop_classes")
     @classmethod
     def _are_taken(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        known = {*SOP_CLASSES, *(uid for uids in SOP_CLASSES.values() for uid in uids)}
+        known = {*SOP_CLASSES, *STORAGE_CLASSES}
         for name in value:
             if name not in known:
                 raise ValueError(

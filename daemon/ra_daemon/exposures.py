@@ -6,8 +6,8 @@ under a second UID. One answer for each exposure: the better object is scored, i
 
 from __future__ import annotations
 
-from ra_daemon.config import SOP_CLASSES
 from ra_daemon.domain import Header
+from ra_daemon.sop_classes import SOP_CLASSES
 
 (CR,) = SOP_CLASSES["CR"]
 DX_PRESENTATION, DX_PROCESSING = SOP_CLASSES["DX"]

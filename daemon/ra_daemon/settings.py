@@ -12,8 +12,9 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from ra_daemon.config import SOP_CLASSES, Config, Route
+from ra_daemon.config import Config, Route
 from ra_daemon.errors import ConfigError
+from ra_daemon.sop_classes import SOP_CLASSES
 from ra_daemon.windows import Window
 
 PREFIX = "RA_DAEMON_"

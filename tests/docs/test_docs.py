@@ -61,7 +61,7 @@ def test_conformance_names_what_the_receiver_takes() -> None:
     accepted = text[text.index("## We accept") : text.index("## We send")]
     told = set(re.findall(r"\| (1\.2\.840[\d.]+) \|", accepted)) - {"1.2.840.10008.1.1"}
     classes = {uid for uid in told if uid.startswith("1.2.840.10008.5.1.4.1.1.")}
-    assert classes == set(scp.SOP_CLASSES)
+    assert classes == set(scp.STORAGE_CLASSES)
     assert told - classes == set(scp.TRANSFER_SYNTAXES)
 
 

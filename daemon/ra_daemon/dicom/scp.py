@@ -37,13 +37,6 @@ from pydicom.uid import (
 )
 from pynetdicom import AE, _config, dimse_messages, evt
 from pynetdicom.sop_class import (
-    ComputedRadiographyImageStorage,
-    DigitalXRayImageStorageForPresentation,
-    DigitalXRayImageStorageForProcessing,
-    MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
-    MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
-    MultiFrameTrueColorSecondaryCaptureImageStorage,
-    SecondaryCaptureImageStorage,
     StorageCommitmentPushModel,
     Verification,
 )
@@ -59,19 +52,11 @@ from ra_daemon.dicom.transport import SharedPortServer
 from ra_daemon.domain import Origin
 from ra_daemon.errors import DaemonError, DiskFullError
 from ra_daemon.faults import log_fields
+from ra_daemon.sop_classes import STORAGE_CLASSES
 from ra_daemon.store.events import EventBox
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.tally import REFUSED, Tally
 
-SOP_CLASSES = (
-    ComputedRadiographyImageStorage,
-    DigitalXRayImageStorageForPresentation,
-    DigitalXRayImageStorageForProcessing,
-    SecondaryCaptureImageStorage,
-    MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
-    MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
-    MultiFrameTrueColorSecondaryCaptureImageStorage,
-)
 TRANSFER_SYNTAXES = (
     *(ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian),
     *(DeflatedExplicitVRLittleEndian, RLELossless, JPEGBaseline8Bit, JPEGExtended12Bit),
@@ -159,7 +144,7 @@ def _server(config: Config, ae: AE, receiver: Receiver) -> SharedPortServer:
 def application_entity(config: Config) -> AE:
     """The AE with its contexts and limits."""
     ae = AE(ae_title=config.node.ae_title)
-    for uid in SOP_CLASSES:
+    for uid in STORAGE_CLASSES:
         ae.add_supported_context(uid, list(TRANSFER_SYNTAXES))
     ae.add_supported_context(Verification)
     # The peer that reports a commitment keeps its role of SCP although it opens the association.
@@ -232,7 +217,7 @@ class Receiver:
             for c in acceptor.supported_contexts
             if c.abstract_syntax == Verification
             or (c.abstract_syntax == StorageCommitmentPushModel and "commitment" in services)
-            or (c.abstract_syntax in SOP_CLASSES and "storage" in services)
+            or (c.abstract_syntax in STORAGE_CLASSES and "storage" in services)
         ]
 
     def _reported(self, event: Any) -> tuple[int, None]:

@@ -10,11 +10,12 @@ import math
 
 import numpy as np
 
-from ra_daemon.config import SOP_CLASSES, Gate, Route
+from ra_daemon.config import Gate, Route
 from ra_daemon.dicom import anatomy
 from ra_daemon.dicom.sides import BOTH, CONFLICT, MARKER
 from ra_daemon.domain import Header, Reason, Refused
 from ra_daemon.exposures import CR, DX_PRESENTATION, DX_PROCESSING, for_processing
+from ra_daemon.sop_classes import SOP_CLASSES
 from ra_engine.marker import read_letter
 from ra_engine.types import HandView, Located, Radiograph, Side
 from ra_engine.views import side_by_side

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydicom.uid import UID
 
-from ra_daemon.config import SOP_CLASSES, Config, Node, Route
-from ra_daemon.dicom import scp
+from ra_daemon.config import Config, Node, Route
 from ra_daemon.domain import Header, Lane, Origin
 from ra_daemon.errors import ConfigError
 from ra_daemon.routing import lane_of, match_route
+from ra_daemon.sop_classes import SOP_CLASSES
 from ra_daemon.windows import Window
 
 HEADER = Header(
@@ -110,9 +111,25 @@ def test_a_route_for_sop_classes(classes: list[str], fits: set[str]) -> None:
     } == fits
 
 
-def test_the_names_of_sop_classes_are_those_that_the_node_takes() -> None:
-    named = [uid for uids in SOP_CLASSES.values() for uid in uids]
-    assert sorted(named) == sorted(scp.SOP_CLASSES)
+def test_sop_classes_are_the_standards() -> None:
+    """The table's UIDs by their names in PS3.6, from another list than ours."""
+    assert {name: [sop_name(uid) for uid in uids] for name, uids in SOP_CLASSES.items()} == {
+        "CR": ["Computed Radiography Image Storage"],
+        "DX": [
+            "Digital X-Ray Image Storage - For Presentation",
+            "Digital X-Ray Image Storage - For Processing",
+        ],
+        "SC": [
+            "Secondary Capture Image Storage",
+            "Multi-frame Grayscale Byte Secondary Capture Image Storage",
+            "Multi-frame Grayscale Word Secondary Capture Image Storage",
+            "Multi-frame True Color Secondary Capture Image Storage",
+        ],
+    }
+
+
+def sop_name(uid: str) -> str:
+    return UID(uid).name
 
 
 @pytest.mark.parametrize(
