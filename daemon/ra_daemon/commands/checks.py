@@ -136,6 +136,9 @@ def reconciliation(config: Config) -> Iterator[Check]:
 
 def disk(config: Config) -> Iterator[Check]:
     """Free space above the reserve, and a root that we may write."""
+    from ra_daemon.errors import ConfigError
+    from ra_daemon.settings import check_root
+
     folder = config.root
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
@@ -143,10 +146,11 @@ def disk(config: Config) -> Iterator[Check]:
     yield _check("disk", ok=free >= config.store.least_free,
                  found=f"{free / 2**30:.2f} GB free, reserve {config.store.reserve_gb:g} GB",
                  remedy="Free space or lower store.reserve_gb: images are refused.")  # fmt: skip
-    usable = folder.is_dir() and os.access(folder, os.W_OK)
-    remedy = f"Let this user write {folder}."
-    if not folder.is_dir():
-        remedy = f"{folder} is no folder: set store.root to one."
+    usable, remedy = os.access(folder, os.W_OK), f"Let this user write {folder}."
+    try:
+        check_root(config)
+    except ConfigError as error:
+        usable, remedy = False, error.hint
     yield _check("root", ok=usable, found=str(config.root), remedy=remedy)
 
 
