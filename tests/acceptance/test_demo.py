@@ -15,6 +15,8 @@ from pydicom import dcmread
 from ra_daemon import plugins
 from ra_daemon.cohort.statistics import change_limits
 
+pytestmark = pytest.mark.xdist_group("demo")  # one demo serves them all
+
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -31,7 +31,7 @@ _CLASSES = {
 _WORDS = {
     "sr": "SvdH damage score",
     "refusal": "Not analysed",
-    "retraction": "RETRACTED damage score",
+    "retraction": "RETRACTED score",
 }
 
 

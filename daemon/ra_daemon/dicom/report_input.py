@@ -22,7 +22,8 @@ class ReportInput:
         source_digests: data-set sha256 of each, in the same order.
         created_at: UTC; every date and time of the objects comes from it.
         predecessor_uid: SOP instance UID of the report that this one replaces; its class and kind
-            (``sr``, ``refusal`` or ``retraction``) say in which series it lies.
+            (``sr``, ``refusal`` or ``retraction``) say in which series it lies, and whether a
+            demonstration made it is what its retraction says too.
         retracted: why the predecessor must not be used: then this is its retraction, and
             ``sources`` is the predecessor's file.
         salt: extra part of every UID; "" on a node, random for ``ra-daemon score``.
@@ -40,6 +41,7 @@ class ReportInput:
     predecessor_uid: str | None = None
     predecessor_class_uid: str = ""
     predecessor_kind: str = "sr"
+    predecessor_demonstration: bool = False
     retracted: str | None = None
     salt: str = ""
 
@@ -53,7 +55,9 @@ class ReportInput:
 
     @property
     def demonstration(self) -> bool:
-        """Whether any model in it is a demonstration."""
+        """Whether any model in it, or in what it retracts, is a demonstration."""
+        if self.retracted is not None:
+            return self.predecessor_demonstration
         found = self.scored.findings if self.scored else ()
         return any(f.model.demonstration for f in found if isinstance(f, (Measurement, Heatmap)))
 

@@ -43,6 +43,7 @@ def compose(task: ReportTask, store: ObjectStore, config: Config) -> list[Compos
         predecessor_uid=before.sop_instance_uid if before else None,
         predecessor_class_uid=before.sop_class_uid if before else "",
         predecessor_kind=before.kind if before else "sr",
+        predecessor_demonstration=before.demonstration if before else False,
         retracted=task.retracted,
     )
     made = []

@@ -38,6 +38,7 @@ class Predecessor:
     sop_instance_uid: str
     sop_class_uid: str
     kind: str
+    demonstration: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +196,7 @@ _PREDECESSOR = (
     dicom_object.c.sop_instance_uid,
     dicom_object.c.sop_class_uid,
     dicom_object.c.kind,
+    outcome.c.demonstration,
 )
 
 
@@ -249,7 +251,7 @@ def _retraction(conn: sa.Connection, row: sa.RowMapping) -> ReportTask:
     found = conn.execute(query).mappings().one_or_none()
     if found is None:
         raise ValueError("The retracted result has no report.")
-    predecessor = Predecessor(**{c.name: found[c.name] for c in _PREDECESSOR})
+    predecessor = _as_predecessor(found)
     return ReportTask(
         report_id=row["id"],
         outcome_id=row["outcome_id"],
@@ -307,7 +309,16 @@ def _predecessor(conn: sa.Connection, row: sa.RowMapping) -> Predecessor | None:
         .limit(1)
     )
     found = conn.execute(query).mappings().first()
-    return None if found is None else Predecessor(**found)
+    return None if found is None else _as_predecessor(found)
+
+
+def _as_predecessor(found: sa.RowMapping) -> Predecessor:
+    return Predecessor(
+        sop_instance_uid=found["sop_instance_uid"],
+        sop_class_uid=found["sop_class_uid"],
+        kind=found["kind"],
+        demonstration=bool(found["demonstration"]),
+    )
 
 
 def _finishing(report_id: int) -> sa.Select[Any]:

@@ -15,7 +15,8 @@ from ra_daemon.steps.compose import datasets, encoded
 from tests.support import dicom_sources, scored
 from tests.support.validators import dciodvfy_errors, pixelmed_errors
 
-pytestmark = pytest.mark.peer
+# One worker: the matrix of reports takes half a minute to make.
+pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("validators")]
 WHEN = datetime(2026, 11, 1, 12, 30, 15, tzinfo=UTC)
 
 
@@ -156,12 +157,13 @@ def test_one_hand_never_carries_the_code_of_both(matrix: dict[str, dict[str, Pat
     assert "RA0001" not in text
 
 
-def retraction(report: Path) -> ReportInput:
+def retraction(report: Path, *, demonstration: bool = True) -> ReportInput:
     before = dcmread(report)
     return ReportInput(
         sources=(report,), source_digests=(str(before.SOPInstanceUID),), created_at=WHEN,
         pipeline_digest="pp", predecessor_uid=str(before.SOPInstanceUID),
         predecessor_class_uid=str(before.SOPClassUID), retracted="Wrong side marker: left is right",
+        predecessor_demonstration=demonstration,
     )  # fmt: skip
 
 
@@ -192,6 +194,14 @@ def test_a_retraction_is_made_from_the_report_alone(
         assert "RETRACTED" in ds.SeriesDescription
         assert dciodvfy_errors(made[name]) == []
     assert {n: e for n, e in pixelmed_errors(list(made.values())).items() if e} == {}
+
+
+def test_a_retraction_says_demonstration_where_its_report_did(
+    matrix: dict[str, dict[str, Path]],
+) -> None:
+    for stamped in (True, False):
+        ((_, ds),) = datasets(retraction(matrix["one-hand"]["sr"], demonstration=stamped))
+        assert ("DEMONSTRATION" in ds.SeriesDescription) is stamped
 
 
 def test_a_retraction_repeats_byte_for_byte(matrix: dict[str, dict[str, Path]]) -> None:

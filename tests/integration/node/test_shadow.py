@@ -152,6 +152,7 @@ def test_a_result_is_purged_retracted_and_the_pacs_is_told(tmp_path: Path) -> No
         item = after.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
         assert item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == before.SOPInstanceUID
         assert "RETRACTED" in after.SeriesDescription
+        assert "DEMONSTRATION" in after.SeriesDescription
         (status,) = {r["status"] for r in rows(site, TOTALS)}
         assert status == "retracted"
         assert column(site, "SELECT count(*) FROM v1_jobs") == [1]

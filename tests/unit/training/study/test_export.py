@@ -35,12 +35,14 @@ from ra_training.study.stacks import stacked  # noqa: E402
 from ra_training.zoo.augment import plain  # noqa: E402
 from tests.unit.training.study.fakes import study  # noqa: E402
 
+pytestmark = pytest.mark.xdist_group("study-export")  # two studies are trained once for all
+
 Finished = tuple[Study, Sets, Path]
 
 
 def finished(root: Path, unit: Unit) -> Finished:
     """A study of one arm with two folds, every run trained."""
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     made = study(root, unit, seeds=[0], schemes=["scratch"], class_losses=["coral"])
     sets = open_sets(made, root)
     for spec in specs(made):

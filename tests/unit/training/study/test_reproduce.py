@@ -25,7 +25,7 @@ from tests.unit.training.study.fakes import study  # noqa: E402
 
 
 def test_a_study_runs_resumes_and_reports(tmp_path: Path) -> None:
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     made = study(tmp_path, seeds=[0], class_losses=["cross_entropy", "corn"])
     sets = open_sets(made, tmp_path)
     every, digest = specs(made), sets.digest()
