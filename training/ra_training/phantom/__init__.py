@@ -9,7 +9,7 @@ from ra_training.phantom.nonhand import KINDS, render_nonhand
 from ra_training.phantom.render import render_exposure
 from ra_training.phantom.sites import EROSION_SITES, NARROWING_SITES, SITES, max_grade
 
-PHANTOM_VERSION = "2.2"
+PHANTOM_VERSION = "2.3"
 """Raised with every change of a pixel; stands in every model card."""
 
 __all__ = [

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ra_training.phantom.canvas import Point
-from ra_training.phantom.nuisance import CHANCES, RANGES, normal
+from ra_training.phantom.nuisance import CHANCES, RANGES, SPREADS
 from ra_training.phantom.streams import stream
 
 METACARPAL = (46.0, 68.0, 65.0, 58.0, 54.0)
@@ -34,28 +34,40 @@ SPACE_LEFT = (1.0, 0.84, 0.60, 0.28, 0.0)
 RADIUS_TOP: Point = (8.6, -8.8)
 """Middle of the radius' articular surface, which rises by 23 degrees toward the styloid."""
 RADIUS_TILT, RADIUS_WIDTH = 0.40, 28.5
-ULNA_TOP: Point = (-14.6, -13.0)
+ULNA_TOP: Point = (-15.1, -13.0)
 ULNA_WIDTH = 16.0
 
 CARPALS: dict[str, tuple[Point, tuple[Point, ...]]] = {
-    "S": ((13.4, 2.2), ((6.4, -6.6), (11.2, -5.2), (16.0, -2.2), (20.2, 2.6), (22.0, 7.4),
-                        (20.2, 10.9), (16.0, 10.9), (12.2, 8.8), (9.2, 5.4), (6.9, 1.4),
-                        (5.9, -2.8))),
-    "L": ((-2.4, -3.9), ((-9.6, -7.4), (-5.2, -10.2), (0.6, -9.6), (4.4, -7.2), (4.9, -2.6),
-                         (3.6, 1.2), (0.2, 1.2), (-4.0, 2.0), (-8.2, 2.7), (-9.9, -1.6))),
-    "Tq": ((-15.6, -0.7), ((-11.4, -5.9), (-16.0, -7.2), (-20.4, -3.6), (-21.0, 2.0),
-                           (-17.4, 5.7), (-13.0, 5.0), (-10.6, 1.4), (-10.9, -2.4))),
-    "C": ((1.2, 13.6), ((-4.9, 6.0), (-2.4, 3.9), (0.8, 3.2), (4.2, 4.0), (6.4, 6.8), (7.7, 11.6),
-                        (8.2, 17.0), (7.7, 23.6), (1.4, 24.4), (-4.4, 23.4), (-5.0, 17.0),
-                        (-5.6, 11.0))),
-    "H": ((-11.6, 14.0), ((-6.4, 6.4), (-6.6, 14.0), (-6.0, 22.6), (-9.6, 22.8), (-15.4, 20.8),
-                          (-21.0, 17.6), (-20.4, 12.4), (-16.4, 8.0), (-11.0, 5.8))),
-    "Td": ((13.7, 18.6), ((9.6, 13.4), (14.2, 12.7), (17.4, 16.0), (18.9, 22.0), (15.2, 24.8),
-                          (10.0, 24.6), (9.3, 18.8))),
-    "Tm": ((22.2, 17.8), ((17.0, 13.2), (21.2, 12.8), (26.2, 14.8), (28.6, 18.6), (26.0, 22.0),
-                          (21.8, 23.2), (18.4, 21.2), (17.0, 17.0))),
+    "S": ((13.4, 2.2), ((6.2, 0.5), (6.2, -3), (7.8, -6.9), (12.2, -4.8), (14.6, -3.1),
+                        (16.5, -2.1), (18, -0.7), (19.5, 1.2), (21.5, 4.1), (22.3, 8.6),
+                        (18.9, 11.1), (14.9, 11.1), (11.7, 9.5), (9.6, 7.5), (8.4, 5.3),
+                        (6.9, 3.3))),
+    "L": ((-2.4, -3.9), ((-9.9, -5.6), (-9.1, -8.7), (-6.4, -10.3), (-3.5, -10.6), (-0.9, -10.3),
+                         (1.7, -9.6), (4.1, -8), (4.5, -5), (4.5, -2.3), (4.3, 0.9), (0.9, 1.4),
+                         (-1.5, 1.4), (-3.9, 2.4), (-7.6, 3.4), (-9.3, 0.4), (-9.6, -2.7))),
+    "Tq": ((-15.6, -0.7), ((-21.2, -2.4), (-20.2, -4.5), (-18.6, -6.2), (-16.3, -7.4),
+                           (-13.5, -7.6), (-11.6, -5.6), (-11.3, -3), (-11.3, -1.1), (-11, 0.7),
+                           (-11, 3.1), (-12.8, 4.5), (-15, 5.5), (-17.7, 6.3), (-19.9, 4.5),
+                           (-21.2, 2.3), (-21.6, -0.1))),
+    "C": ((1.2, 13.6), ((-4.8, 12.2), (-4.7, 9.4), (-4.3, 4.8), (-0.5, 3.1), (3.6, 3.3),
+                        (6.7, 5.9), (8.3, 9.2), (8.3, 12.4), (7.6, 15.1), (8.1, 18.6),
+                        (7.4, 23.6), (3.1, 25.1), (-1.4, 24.9), (-4.5, 21.5), (-4.2, 17),
+                        (-4.6, 14.5))),
+    "H": ((-11.6, 14), ((-21.3, 13.4), (-19.4, 10.2), (-17, 7.9), (-14, 7), (-11, 5.3),
+                        (-7.4, 5.4), (-6.4, 9.5), (-6.5, 12.3), (-6.4, 14.3), (-5.9, 16.8),
+                        (-6.1, 20.2), (-8.4, 23.3), (-12.1, 22.4), (-15.2, 21.3), (-18.7, 20.2),
+                        (-21.5, 17.3))),
+    "Td": ((13.7, 18.6), ((9.8, 18.3), (9.5, 16.5), (9.5, 13.8), (11.4, 11.8), (14.1, 12.6),
+                          (16.1, 13.8), (17.3, 15.5), (18.1, 17.1), (18.9, 18.9), (19.3, 21.3),
+                          (18, 23.5), (15.8, 24.9), (13.2, 25.7), (10.5, 25.2), (9.7, 22.1),
+                          (9.9, 19.9))),
+    "Tm": ((22.2, 17.8), ((16.9, 16.9), (16.4, 14.2), (18.7, 12.9), (20.9, 12.4), (23.1, 12.6),
+                          (24.6, 13.9), (26.5, 14.7), (28.3, 16.4), (28.8, 18.9), (27.6, 21.1),
+                          (25.6, 22.5), (23.5, 23.3), (21.3, 23.4), (19.3, 22.5), (18.2, 20.6),
+                          (17.8, 18.8))),
 }  # fmt: skip
-"""Centre and outline of each bone, mm: three smooth arcs (Gilula), spaces of 1.5-2 mm."""
+"""Centre and outline of each bone, mm: three smooth arcs (Gilula). Facing edges lie 1.7 mm apart,
+but for trapezium and trapezoid, which overlap."""
 PISIFORM: tuple[Point, tuple[float, float]] = ((-16.8, -0.4), (5.4, 6.6))
 CARPAL_ONSET = {"S": 5.0, "L": 3.8, "Tq": 2.6, "Tm": 5.2, "Td": 5.6, "C": 0.2, "H": 0.3}
 """Age in years at which the centre appears (Greulich-Pyle)."""
@@ -97,13 +109,10 @@ def draw_anatomy(seed: int, *, female: bool | None = None) -> Anatomy:
     draw = stream(seed, "anatomy")
     sex = bool(draw.random() < CHANCES["women"])
     woman = sex if female is None else female
-    density = normal("density", 0.13, draw)
-    scale = (0.91 if woman else 1.0) * (1 + min(0.1, max(-0.1, float(draw.normal(0, 0.04)))))
+    density = SPREADS["density"].draw(draw)
+    scale = (0.91 if woman else 1.0) * SPREADS["scale"].draw(draw)
     cortex = RANGES["cortex"].draw(draw) * (0.94 if woman else 1.0)
-    lengths = tuple(
-        tuple(1 + min(0.06, max(-0.06, float(draw.normal(0, 0.025)))) for _ in range(4))
-        for _ in range(5)
-    )
+    lengths = tuple(tuple(SPREADS["lengths"].draw(draw) for _ in range(4)) for _ in range(5))
     worn = draw.random() < CHANCES["worn DIP joints"]
     distal = tuple(RANGES["worn"].draw(draw) if worn else 0.0 for _ in range(5))
     return Anatomy(
@@ -115,10 +124,10 @@ def draw_anatomy(seed: int, *, female: bool | None = None) -> Anatomy:
         frailty=RANGES["frailty"].draw(draw),
         lean=RANGES["lean"].draw(draw),
         lengths=lengths,
-        widths=1 + min(0.1, max(-0.1, float(draw.normal(0, 0.04)))),
-        ulnar_variance=float(draw.normal(0, 1.1)),
-        inclination=float(draw.normal(0, 0.05)),
-        space=normal("space", 0.08, draw),
+        widths=SPREADS["widths"].draw(draw),
+        ulnar_variance=SPREADS["variance"].draw(draw),
+        inclination=SPREADS["inclination"].draw(draw),
+        space=SPREADS["space"].draw(draw),
         osteoarthritis=distal,
         ring=_one(draw, CHANCES["a ring"], (("left", 3), ("left", 2), ("right", 3))),
         short=_one(

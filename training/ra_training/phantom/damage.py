@@ -7,6 +7,7 @@ from math import cos, pi, sin
 
 from ra_training.phantom.canvas import Point
 from ra_training.phantom.erosion import Notch
+from ra_training.phantom.nuisance import CHANCES, RANGES
 from ra_training.phantom.short import Short
 from ra_training.phantom.streams import stream
 
@@ -29,7 +30,7 @@ class _Bite:
 
 _BITES: dict[int, tuple[_Bite, ...]] = {
     0: (),
-    1: (_Bite(radius=0.0, across=0.78, least=0.78),),
+    1: (_Bite(radius=0.0, across=0.78, least=0.80),),
     2: (_Bite(radius=0.125, across=0.78, least=1.4),),
     3: (_Bite(radius=0.17, across=0.75), _Bite(radius=0.17, across=0.12)),
     4: (
@@ -88,11 +89,12 @@ def carpal(seed: int, side: str, site: str, grade: int, bone: Short) -> tuple[No
 
 
 def cysts(seed: int, side: str, site: str, *, at: Point, spread: float) -> tuple[Notch, ...]:
-    """A harmless round lucency where no site is graded, in one hand of five for each bone."""
+    """A harmless round lucency where no site is graded, in some hands for each bone."""
     draw = stream(seed, "cyst", side, site)
-    if draw.random() > 0.2:
+    if draw.random() > CHANCES["a cyst, each bone without a site"]:
         return ()
-    x, y, r = (float(v) for v in draw.uniform((-spread, -spread, 0.9), (spread, spread, 2.8)))
+    x, y = (float(v) for v in draw.uniform(-spread, spread, 2))
+    r = RANGES["cyst"].draw(draw)
     depth = float(draw.uniform(0.25, 0.6))
     return (Notch(x=at[0] + x, y=at[1] + y, radius=r, depth=depth),)
 

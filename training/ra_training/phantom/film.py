@@ -7,12 +7,13 @@ is, byte for byte: the noise field does not depend on the content, nor does the 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import radians, tan
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from ra_training.phantom.canvas import Canvas, Field
-from ra_training.phantom.nuisance import CHANCES, RANGES
+from ra_training.phantom.nuisance import CHANCES, RANGES, SPREADS
 from ra_training.phantom.streams import stream
 
 MU_SOFT = 0.022  # 1/mm
@@ -48,7 +49,7 @@ class Tube:
 def draw_tube(seed: int, rows: int) -> Tube:
     """Draw the settings of an exposure."""
     draw = stream(seed, "exposure")
-    border = max(2, rows // 22)
+    edges = (round(rows * RANGES["border"].draw(draw)) for _ in range(4))
     return Tube(
         quanta=RANGES["quanta"].draw(draw),
         energy=RANGES["energy"].draw(draw),
@@ -57,8 +58,8 @@ def draw_tube(seed: int, rows: int) -> Tube:
         latitude=RANGES["latitude"].draw(draw),
         scatter=RANGES["scatter"].draw(draw),
         black=RANGES["black"].draw(draw),
-        collimation=tuple(int(v) for v in draw.integers(0, border, 4)),  # type: ignore[arg-type]
-        tilt=float(draw.normal(0, 0.015)),
+        collimation=tuple(edges),  # type: ignore[arg-type]
+        tilt=tan(radians(SPREADS["tilt"].draw(draw))),
         inverted=bool(draw.random() < CHANCES["MONOCHROME1"]),
         bits=14 if draw.random() < CHANCES["14 bits instead of 12"] else 12,
         marker=bool(draw.random() < CHANCES["a lead letter"]),

@@ -14,6 +14,8 @@ from ra_training.phantom.streams import stream
 Prior = Literal["clinic", "early", "flat"]
 _CUTS = np.array([0.9, 1.55, 2.2, 2.9, 3.6])
 _SIDES = ("right", "left")
+_APART: dict[Prior, float] = {"clinic": 0.45, "early": 0.45, "flat": 0.65}
+"""SD of what sets hands, and erosion and narrowing, apart: more where severity varies more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,12 +77,13 @@ def sample_grades(seed: int, *, prior: Prior = "clinic", visit_shift: float = 0.
         visit_shift: added to the latent severity of every joint; never lowers a grade when >= 0.
     """
     latent = _severity(seed, prior)
+    apart = _APART[prior]
     effect = float(stream(seed, "patient").normal(0, 0.3))
     joint = {s: float(stream(seed, "joint", s).normal(0, 0.65)) for s in SITES}
-    kinds = {k: float(stream(seed, "kind", k).normal(0, 0.45)) for k in ("BE", "JSN")}
+    kinds = {k: float(stream(seed, "kind", k).normal(0, apart)) for k in ("BE", "JSN")}
     hands = {}
     for side in _SIDES:
-        hand = float(stream(seed, "hand", side).normal(0, 0.45))
+        hand = float(stream(seed, "hand", side).normal(0, apart))
         grades = {}
         for site in SITES:
             kind = site.split("_")[0]

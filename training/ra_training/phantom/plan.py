@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import exp
+from math import exp, radians
 
 from ra_training.phantom.anatomy import CARPAL_ONSET, SPACE_LEFT, Anatomy
 from ra_training.phantom.block import Block
 from ra_training.phantom.canvas import Point
 from ra_training.phantom.grades import HandGrades
+from ra_training.phantom.nuisance import SPREADS
 from ra_training.phantom.short import Short
+from ra_training.phantom.sites import DIGITS
 from ra_training.phantom.soft import Capsule
 from ra_training.phantom.streams import stream
 from ra_training.phantom.tube import Tube
@@ -101,8 +103,8 @@ class Subject:
 
     def space(self, site: str) -> float:
         """Factor of a healthy joint space: of the subject and of this joint, about 1."""
-        own = float(stream(self.seed, "space", self.side, site).normal(0, 0.05))
-        return self.anatomy.space * (1 + min(0.12, max(-0.12, own)))
+        own = SPREADS["joint"].draw(stream(self.seed, "space", self.side, site))
+        return self.anatomy.space * own
 
     @property
     def activity(self) -> float:
@@ -120,11 +122,36 @@ class Subject:
         return self.anatomy.cortex * share * (1 - loss) * (0.6 + 0.4 * self.growth.part)
 
     @property
+    def wrist(self) -> float:
+        """Turn of the forearm against the hand, rad; above 0 its far end lies toward the thumb."""
+        return radians(SPREADS["wrist"].draw(stream(self.pose_seed, "wrist", self.side)))
+
+    @property
     def drift(self) -> float:
         """Ulnar drift of the fingers, rad: damage of the finger knuckles lets them go."""
         sites = [f"{kind}_MCP-{d}" for kind in ("BE", "JSN") for d in "IMRS"]
         worn = min(1.0, sum(map(self.grades.grade, sites)) / 30)
         return self.anatomy.lean * (0.06 + 0.32 * worn)
+
+    def slip(self, kind: str, d: int) -> float:
+        """How far a joint of a finger has slipped, 0, or from 0.5 (some of grade 3) to 1.
+
+        Args:
+            kind: ``MCP`` or ``PIP``; at grade 4 seven of ten knuckles slip.
+        """
+        site = f"{kind}-{DIGITS[d]}"
+        grade = self.grades.grade(f"JSN_{site}")
+        chance = float(stream(self.seed, "luxation", self.side, site).random())
+        if grade == 4 and chance < 0.7:
+            return 1.0
+        return 0.5 if grade == 3 and chance < 0.35 else 0.0
+
+    def turn(self, d: int) -> float:
+        """Turn of a finger at its knuckle toward the little one, rad.
+
+        What has slipped leans on its neighbours and turns them as well: fingers do not cross.
+        """
+        return max(0.28 * self.slip("MCP", i) * 0.85 ** (d - i) for i in range(1, d + 1))
 
     def bridged(self, site: str) -> bool:
         """Whether a joint without space has grown together: four of five do."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import cos, sin
+from math import cos, radians, sin
 
 from ra_training.phantom import damage
 from ra_training.phantom.anatomy import (
@@ -20,6 +20,7 @@ from ra_training.phantom.anatomy import (
 from ra_training.phantom.block import Block
 from ra_training.phantom.canvas import Point
 from ra_training.phantom.erosion import Notch
+from ra_training.phantom.nuisance import SPREADS
 from ra_training.phantom.plan import HandPlan, Subject
 from ra_training.phantom.short import Short
 from ra_training.phantom.sites import DIGITS
@@ -31,15 +32,18 @@ from ra_training.phantom.wrist import bridge
 _LENGTH = {"MC": METACARPAL, "PP": PROXIMAL, "MP": MIDDLE, "DP": DISTAL}
 _FUSION = {"MC": 16.0, "PP": 16.0, "MP": 16.0, "DP": 15.0}
 _CORTEX = {"MC": 1.0, "PP": 0.9, "MP": 0.75, "DP": 0.6}
-_CONVEX = {"MC": 0.46, "PP": 0.3, "MP": 0.28, "DP": 0.55}
+_CONVEX = {"MC": 0.48, "PP": 0.3, "MP": 0.28, "DP": 0.55}
+_CUP = {"MC": 0.0, "PP": 0.38, "MP": 0.30, "DP": 0.24}
+"""Hollow of each base: nearly concentric with the head before it."""
 _ROUND = tuple((0.7 * cos(k), sin(k)) for k in (0.0, 0.79, 1.57, 2.36, 3.14, 3.93, 4.71, 5.5))
 
 
 class Ray:
     """Draws one digit of a hand into its plan, from the metacarpal base to the tip."""
 
-    def __init__(self, plan: HandPlan, who: Subject, d: int) -> None:
-        self.plan, self.who, self.d = plan, who, d
+    def __init__(self, plan: HandPlan, who: Subject, d: int, play: float = 1.0) -> None:
+        """A ray; ``play`` is the part of its own bends that it keeps, 0..1."""
+        self.plan, self.who, self.d, self.play = plan, who, d, play
         self.letter = DIGITS[d]
         self.wedge = 0.0  # tilt of the next base: a joint that is narrower on one side
 
@@ -47,8 +51,9 @@ class Ray:
         """Draw the ray; return its knuckle."""
         plan, who, d = self.plan, self.who, self.d
         pose = stream(who.pose_seed, "digit", who.side, d)
-        angle = FAN[d] + float(pose.normal(0, 0.03 if d else 0.09))
-        angle += 0.15 * who.drift if d else 0.0  # the metacarpals lean the other way
+        angle = FAN[d] + radians(SPREADS["finger" if d else "thumb"].draw(pose)) * self.play
+        angle += 0.4 * who.drift if d else 0.0  # the metacarpals lean the other way
+        shown = self._foreshortened()
         names = ("MC", "PP", "MP", "DP") if d else ("MC", "PP", "DP")
         joints = ("MCP", "PIP", "DIP") if d else ("MCP", "IP")
         start = self._base()
@@ -56,7 +61,7 @@ class Ray:
         knuckle = start
         for i, name in enumerate(names):
             u = (sin(angle), cos(angle))
-            length = _LENGTH[name][d] * who.growth.length * who.anatomy.lengths[d][i]
+            length = _LENGTH[name][d] * who.growth.length * who.anatomy.lengths[d][i] * shown[i]
             head = (start[0] + u[0] * length, start[1] + u[1] * length)
             if not (name == "DP" and who.anatomy.short == (who.side, d)):
                 self._segment(i, name, start, head, u)
@@ -77,6 +82,15 @@ class Ray:
         if d == 0:
             self._sesamoids(knuckle)
         return knuckle
+
+    def _foreshortened(self) -> tuple[float, float, float, float]:
+        """Part of each segment's length that is seen: a bent finger does not lie on the plate."""
+        if not self.d:
+            return 1.0, 1.0, 1.0, 1.0
+        draw = stream(self.who.pose_seed, "flexion", self.who.side, self.d)
+        rest, worn = (abs(float(v)) for v in draw.normal(0, 1, 2))
+        bent = min(0.8, 0.12 * rest + 0.6 * worn * self.who.drift)
+        return 1.0, cos(0.5 * bent), cos(bent), cos(1.2 * bent)
 
     def _base(self) -> Point:
         d, who = self.d, self.who
@@ -148,7 +162,7 @@ class Ray:
                 base=base, head=head, shaft=shaft, base_width=wide_base, head_width=wide_head,
                 cortex=who.cortex(_CORTEX[name]), density=who.anatomy.density,
                 notches=tuple(self._notches(name, base, head, u, wide)), convex=_CONVEX[name],
-                cup=0.0 if name == "MC" else 0.2, groove=0.5 if name in ("PP", "MP") else 0.0,
+                cup=_CUP[name], groove=0.5 if name in ("PP", "MP") else 0.0,
                 tilt_base=self.wedge, porosis=who.porosis, plate=(place, gap) if gap else None,
             )
         )  # fmt: skip
@@ -185,33 +199,47 @@ class Ray:
         age = who.growth.age
         if age is not None:
             space *= 1.6 - 0.6 * who.growth.part
-        draw = stream(who.seed, "luxation", who.side, site)
-        chance, tilt = float(draw.random()), float(draw.choice((-1.0, 1.0)))
-        luxated = kind in ("MCP", "PIP") and (
-            (grade == 3 and chance < 0.35) or (grade == 4 and chance < 0.6)
-        )
         if grade == 1:
-            self.wedge = tilt * 0.035  # narrow on one side first
-        spread = 0.025 if d else 0.10
-        bend = float(stream(who.pose_seed, "bend", who.side, site).normal(0, spread))
-        if kind == "MCP" and d:
-            bend -= who.drift
-        u = (sin(angle), cos(angle))
-        if not luxated:
+            tilt = stream(who.seed, "wedge", who.side, site).choice((-1.0, 1.0))
+            self.wedge = float(tilt) * 0.035  # narrow on one side first
+        bend = radians(
+            SPREADS["bend" if d else "thumb bend"].draw(
+                stream(who.pose_seed, "bend", who.side, site)
+            )
+        )
+        bend *= self.play
+        knuckle = kind == "MCP" and d > 0
+        if knuckle:
+            own = SPREADS["own drift"].draw(stream(who.pose_seed, "drift", who.side, d)) - 1
+            bend -= who.drift * (1 + own * self.play) + who.turn(d)
+        slip = who.slip(kind, d) if kind in ("MCP", "PIP") else 0.0
+        if not slip:
             if kind in ("MCP", "PIP"):
-                r = 4.0
-                bridge(
-                    self.plan, who, f"JSN_{site}",
-                    ((head[0] - r, head[1] - r), (head[0] + r, head[1] - r),
-                     (head[0] + r, head[1] + r), (head[0] - r, head[1] + r)),
-                )  # fmt: skip
+                self._bridge(site, head)
+            u = (sin(angle), cos(angle))
             return (head[0] + u[0] * space, head[1] + u[1] * space), angle + bend
-        turn = (0.15 if grade == 3 else 0.28) * (1.0 if kind == "MCP" else 0.5)
-        angle = angle + bend - turn
-        u = (sin(angle), cos(angle))
-        ulnar = (-cos(angle), sin(angle))
-        lateral = (0.18 if grade == 3 else 0.40) * 12.0
-        along = space * 0.5 - (0.0 if grade == 3 else 3.0)
+        return self._slipped(site, slip, head, angle + bend, space)
+
+    def _bridge(self, site: str, head: Point) -> None:
+        (x, y), r = head, 4.0
+        corners = ((x - r, y - r), (x + r, y - r), (x + r, y + r), (x - r, y + r))
+        bridge(self.plan, self.who, f"JSN_{site}", corners)
+
+    def _slipped(
+        self, site: str, slip: float, head: Point, angle: float, space: float
+    ) -> tuple[Point, float]:
+        """Where a segment lies that has slipped toward the little finger, past the head before it.
+
+        The ends overlap by 3-8 mm when a knuckle has slipped for good.
+        """
+        draw = stream(self.who.seed, "overlap", self.who.side, site)
+        knuckle = site.startswith("MCP")
+        if not knuckle:
+            angle -= 0.14 * slip * self.play
+        over = float(draw.uniform(3.0, 8.0)) if knuckle else 3.0
+        lateral = (2.2, 4.8)[slip == 1.0]
+        along = 0.5 * space - (over if slip == 1.0 else 0.0)
+        u, ulnar = (sin(angle), cos(angle)), (-cos(angle), sin(angle))
         return (
             head[0] + u[0] * along + ulnar[0] * lateral,
             head[1] + u[1] * along + ulnar[1] * lateral,

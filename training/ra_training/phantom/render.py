@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import cos, sin
+from math import cos, radians, sin
 from typing import Literal
 
 import numpy as np
 
-from ra_training.phantom import film
+from ra_training.phantom import film, split
 from ra_training.phantom.anatomy import draw_anatomy
 from ra_training.phantom.block import Block
 from ra_training.phantom.canvas import Canvas, Field, Point
@@ -18,7 +18,7 @@ from ra_training.phantom.exposure import Box, Exposure, HandTruth, Side
 from ra_training.phantom.grades import SubjectGrades
 from ra_training.phantom.grain import Grain, strands
 from ra_training.phantom.hand import build
-from ra_training.phantom.nuisance import RANGES
+from ra_training.phantom.nuisance import RANGES, SPREADS
 from ra_training.phantom.plan import Growth, HandPlan, Subject
 from ra_training.phantom.plaster import axis, draw_cast
 from ra_training.phantom.soft import Capsule
@@ -88,20 +88,26 @@ def render_exposure(
     grain = strands(subject_seed, px)
     sides: tuple[Side, ...] = ("right", "left") if hands == "both" else (hands,)
     truths: list[HandTruth] = []
+    parted = split.draw_split(shot) if hands == "both" else None
+    over = 6.0 if parted is None else -parted.half_mm - 8.0 * size
     for side in sides:
         who = Subject(
             seed=subject_seed, side=side, grades=grades.hand(side), anatomy=anatomy,
             growth=growth, pose_seed=shot,
         )  # fmt: skip
         plan = build(who)
-        pose = _pose(shot, side, canvas, size, plan, alone=len(sides) == 1)
+        pose = _pose(shot, side, canvas, size, plan, alone=len(sides) == 1, over=over)
         draw_plan(plan, pose, canvas, grain, first=_BONES * len(truths))
         if side in casts:
             start, end = (pose.place(p) for p in axis())
             draw_cast(canvas, start, end, pose.scale, shot)
         truths.append(_truth(plan, pose, canvas, side, who))
     tube = film.draw_tube(shot, height)
-    shown = film.expose(canvas, tube, shot)
+    shown = (
+        film.expose(canvas, tube, shot)
+        if parted is None
+        else split.expose(canvas, tube, parted, shot)
+    )
     if tube.marker:
         film.letter(shown, "L" if sides[0] == "left" else "R", shot)
     return _exposure(shown, tube, px, tuple(truths), hands, anatomy.female, age)
@@ -135,23 +141,25 @@ def finish(canvas: Canvas, seed: int, *, marker: str = "") -> Exposure:
 
 
 def _pose(
-    shot: int, side: Side, canvas: Canvas, size: float, plan: HandPlan, *, alone: bool
+    shot: int, side: Side, canvas: Canvas, size: float, plan: HandPlan, *, alone: bool, over: float
 ) -> Pose:
-    """Lay the hand down, then move it so that the joints and tips that it has stay on the plate."""
+    """Lay the hand down, then move it so that the joints and tips that it has stay on the plate.
+
+    Of two hands each stays in its half, ``over`` mm more.
+    """
     draw = stream(shot, "pose", side)
     width, height = canvas.columns * canvas.px, canvas.rows * canvas.px
     place = 0.5 if alone else (0.26 if side == "right" else 0.74)
     sign = 1.0 if side == "right" else -1.0
     slack = max(0.0, height - 238 * size)
-    x = width * place - sign * 12 * size + float(draw.normal(0, 10))
-    y = 199 * size + slack * float(draw.uniform(0.1, 0.6))
-    limit = 0.35 if alone else 0.26  # two hands must both stay inside the field
-    angle = min(limit, max(-limit, float(draw.normal(0, 0.45 * limit))))
+    x = width * place - sign * 12 * size + SPREADS["aside"].draw(draw)
+    y = 199 * size + slack * RANGES["place"].draw(draw)
+    angle = radians(SPREADS["turned alone" if alone else "turned"].draw(draw))
     pose = Pose(origin=(x, y), angle=angle, scale=size, sign=sign)
     points = np.array([pose.place(p) for p in plan.landmarks])
     half = width / 2
     left, right = (
-        (0.0, width) if alone else ((0.0, half + 6) if side == "right" else (half - 6, width))
+        (0.0, width) if alone else ((0.0, half + over) if side == "right" else (half - over, width))
     )
     margin = 4.0 * size
     dx = _shift(points[:, 0], left + margin, right - margin)

@@ -31,6 +31,11 @@ def forearm(plan: HandPlan, who: Subject) -> None:
     _ulna(plan, who)
 
 
+def _elbow(who: Subject, x: float, y: float) -> Point:
+    """The far end of a forearm bone that ends at a place of the wrist."""
+    return x + 0.5 + FOREARM_MM * sin(who.wrist), y - FOREARM_MM * cos(who.wrist)
+
+
 def _radius(plan: HandPlan, who: Subject) -> None:
     width = RADIUS_WIDTH * (0.75 + 0.25 * who.growth.part)
     density, tilt = who.anatomy.density, RADIUS_TILT + who.anatomy.inclination
@@ -47,7 +52,7 @@ def _radius(plan: HandPlan, who: Subject) -> None:
     gap = who.growth.plate(17.5)
     plan.tubes.append(
         Tube(
-            base=(x + 0.5, y - FOREARM_MM), head=(x, y), shaft=13, base_width=16, head_width=width,
+            base=_elbow(who, x, y), head=(x, y), shaft=13, base_width=16, head_width=width,
             cortex=who.cortex(1.05), density=density, depth=0.6, convex=-0.05, cup=0,
             tilt_head=tilt, rim=2.6 if who.growth.age is None else 0.0, porosis=who.porosis,
             notches=notches, plate=(FOREARM_MM - 7, gap) if gap else None,
@@ -75,7 +80,7 @@ def _ulna(plan: HandPlan, who: Subject) -> None:
     gap = who.growth.plate(17.2)
     plan.tubes.append(
         Tube(
-            base=(x + 0.5, y - FOREARM_MM), head=(x, y), shaft=9.5, base_width=12,
+            base=_elbow(who, x, y), head=(x, y), shaft=9.5, base_width=12,
             head_width=width, cortex=who.cortex(0.95), density=density, depth=0.74, convex=0.22,
             cup=0, tilt_head=-0.06, porosis=who.porosis, notches=notches,
             plate=(FOREARM_MM - 5, gap) if gap else None,
@@ -99,7 +104,7 @@ def carpus(plan: HandPlan, who: Subject) -> None:
               0.5 * lost("JSN_SC") - 1.0 * lost("JSN_SR")),
         "L": (0.2 * lost("JSN_SR"), -1.1 * lost("JSN_SR")),
         "C": (0.9 * lost("JSN_SC"), 0.8 * lost("JSN_CMC-M") - 0.4 * lost("JSN_SC")),
-        "H": (-0.5, 0.8 * lost("JSN_CMC-R")),
+        "H": (0.0, 0.8 * lost("JSN_CMC-R")),
         "Td": (0.0, -1.8 * lost("JSN_STT")),
         "Tm": (-0.6 * lost("JSN_STT"), -1.7 * lost("JSN_STT")),
     }  # fmt: skip
@@ -109,11 +114,11 @@ def carpus(plan: HandPlan, who: Subject) -> None:
             continue
         dx, dy = moved.get(name, (0.0, 0.0))
         draw = stream(who.seed, "carpal", who.side, name)
-        jx, jy = (float(v) for v in draw.uniform(-0.25, 0.25, 2))
+        jx, jy = (float(v) for v in draw.uniform(-0.12, 0.12, 2))
         bone = Short(
             centre=(centre[0] + dx + jx, centre[1] + dy + jy),
             outline=tuple((x - centre[0], y - centre[1]) for x, y in corners),
-            cortex=0.75, size=size * (1.045 + float(draw.uniform(-0.025, 0.025))),
+            cortex=0.75, size=size * (1 + float(draw.uniform(-0.012, 0.012))),
             density=who.anatomy.density * (1 - 0.8 * who.porosis),
             thickness=float(draw.uniform(11.5, 14.5)),
         )  # fmt: skip
