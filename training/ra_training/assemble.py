@@ -52,7 +52,10 @@ def score_graph(runs: Path, table: dict[str, Any], path: Path) -> dict[str, Any]
 
 
 def locator_graph(runs: Path, table: dict[str, Any], folder: Path) -> dict[str, float]:
-    """Write graph and feature statistics of the locator; returns held-out figures."""
+    """Write graph and feature statistics of the locator; returns held-out figures.
+
+    Shares come with the number of scenes that they are shares of: ``KEY`` of ``scenes_KEY``.
+    """
     net = LocatorNet()
     net.load_state_dict(load_file(runs / f"locator-{table['steps']}" / "last.safetensors"))
     net.eval()
@@ -79,11 +82,19 @@ def locator_graph(runs: Path, table: dict[str, Any], folder: Path) -> dict[str, 
         folder / "stats.npz", mean=mean.astype(np.float32), precision=precision.astype(np.float32)
     )
     guessed = found["kind"].argmax(1)
+    open_ = found["physes"][:, 0] > 0
+    child = held.physes == 1
+    shares = {
+        "kind_accuracy": guessed == held.kind,
+        "hand_recall": guessed[hands] == HAND,
+        "nonhand_called_hand": guessed[~hands] == HAND,
+        "child_seen": open_[hands & child],
+        "adult_called_child": open_[hands & ~child],
+    }
     return {
         "distance": float(np.quantile(distance, 0.998) * 1.15),
-        "kind_accuracy": float((guessed == held.kind).mean()),
-        "hand_recall": float((guessed[hands] == HAND).mean()),
-        "nonhand_called_hand": float((guessed[~hands] == HAND).mean()),
+        **{name: float(hits.mean()) for name, hits in shares.items()},
+        **{f"scenes_{name}": float(len(hits)) for name, hits in shares.items()},
     }
 
 
@@ -153,8 +164,7 @@ def locator_manifest(version: str, distance: float, data: str, metrics: dict[str
 def provenance(what: str, table: dict[str, Any]) -> str:
     """One line that says what images the weights come from."""
     words = json.dumps(table, sort_keys=True).replace('"', "'")
-    version = table.get("generator", PHANTOM_VERSION)
-    return f"generated radiographs {version}; {what}; recipe {words}"
+    return f"generated radiographs {PHANTOM_VERSION}; {what}; recipe {words}"
 
 
 def seal(folder: Path, manifest: str, card: str) -> str:

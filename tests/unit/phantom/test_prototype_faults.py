@@ -101,7 +101,9 @@ def test_thumbs_stand_off_as_people_hold_them() -> None:
 
 def test_cortices_are_as_thick_as_metacarpals_have_them_and_do_not_tell_the_total() -> None:
     """Combined cortical thickness over width of the second metacarpal's shaft, as it is drawn."""
-    healthy, worn, totals = [], [], []
+    healthy: list[float] = []
+    worn: list[float] = []
+    totals: list[float] = []
     for seed in range(200):
         grades = sample_grades(seed)
         for found, given in ((healthy, HEALTHY), (worn, grades.right)):

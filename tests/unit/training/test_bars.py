@@ -11,7 +11,7 @@ from ra_engine.bundle import load_bundle
 from ra_training.calibrate import covered
 from ra_training.cohorts import run
 from ra_training.metrics.agreement import mae, pcc, rmse
-from ra_training.phantom import nuisance
+from ra_training.phantom import PHANTOM_VERSION, nuisance
 from tests.support.paths import REPOSITORY
 
 BUNDLES = REPOSITORY / "plugins" / "ra_plugins" / "bundles"
@@ -37,6 +37,7 @@ def test_the_card_tells_every_band() -> None:
     bands = [float(v) for v in row[1].split(",")]
     assert len(bands) >= 5
     assert min(bands) >= 0.85
+    assert max(bands) <= 0.95
     errors = {name: float(value) for name, value in re.findall(
         r"\| (0|1-10|11-50|over 50) \| \d+ \| ([\d.]+) \|", CARD)}  # fmt: skip
     assert set(errors) == {"0", "1-10", "11-50", "over 50"}
@@ -48,7 +49,18 @@ def test_cards_tell_intervals_and_what_varies() -> None:
     for name in ("PCC", "RMSE", "coverage of the 90 % prediction interval"):
         assert re.search(rf"\| {name} \| [\d.]+ \([\d.]+ to [\d.]+\) \|", CARD), name
     for bundle in ("demo", "locator"):
-        assert nuisance.table() in (BUNDLES / bundle / "card.md").read_text(encoding="utf-8")
+        card = (BUNDLES / bundle / "card.md").read_text(encoding="utf-8")
+        assert nuisance.table() in card
+        assert re.search(r"small\s+baseline[^.]*0\.\d{3} \(0\.\d{3}", card)
+        assert "## Limits" in card
+        assert re.search(r"\| [\d.]+ \([\d.]+ to [\d.]+\)", card)
+
+
+@pytest.mark.parametrize("bundle", ["demo", "locator"])
+def test_weights_and_figures_are_of_the_generator_that_ships(bundle: str) -> None:
+    training = load_bundle(BUNDLES / bundle).manifest.training
+    assert training is not None
+    assert training.data.startswith(f"generated radiographs {PHANTOM_VERSION};")
 
 
 def _keeps_the_bars(n: int, seed: int) -> None:

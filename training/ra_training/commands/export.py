@@ -79,6 +79,6 @@ def _shipped(recipe: Path, out: Path, version: str) -> None:
     )
     for name, manifest, card in (
         ("demo", score, cards.scorer_card(version, tables, figures)),
-        ("locator", where, cards.locator_card(version, tables, fitted["locator"])),
+        ("locator", where, cards.locator_card(version, tables, fitted["locator"], figures)),
     ):
         click.echo(f"{name} {assemble.seal(out / name, manifest, card)}")

@@ -47,8 +47,8 @@ class Scenes:
 
 
 def scene(seed: int, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32], int, int]:
-    """One image: 55 % whole hands (one in six of a child, one in eight in a cast), 12 % cropped
-    hands, 33 % no hands.
+    """One image: 55 % whole hands (one in five of a child, one in eight in a cast), 12 % cropped
+    hands, 33 % no hands. Half of the children are of 9 to 13 years, whose plates are thin.
     """
     own = subject_seed(seed, index)
     draw = stream(own, "scene")
@@ -61,12 +61,13 @@ def scene(seed: int, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]
             kind = "wrist" if draw.random() < 0.6 else "fingers"
         tones, _ = _tones(render_nonhand(kind, own, height=height).display())
         return tones, points, _NONHAND.get(kind, NOT_HAND), 0
-    child = bool(draw.random() < 0.17)
+    child = bool(draw.random() < 0.2)
+    age = float(draw.uniform(9, 13) if draw.random() < 0.5 else draw.uniform(3, 14))
     hands = ("both", "left", "right")[int(draw.integers(3))]
     casts = _casts(own, hands) if chance < 0.55 else ()
     exposure = render_exposure(
         own, sample_grades(own, prior="flat"), hands=hands, height=height,  # type: ignore[arg-type]
-        age=float(draw.uniform(3, 14)) if child else None, casts=casts,
+        age=age if child else None, casts=casts,
     )  # fmt: skip
     if chance >= 0.55:
         shown, kind_id = _cut(exposure, draw)

@@ -110,6 +110,7 @@ CHANCES: Mapping[str, float] = {
 
 def table() -> str:
     """Markdown rows for a card."""
-    rows = [f"| {r.words} | {r} |" for r in (*RANGES.values(), *SPREADS.values())]
+    rows = [f"| {r.words} | {r} |" for r in RANGES.values()]
+    rows += [f"| {s.words} | {s} |" for s in SPREADS.values()]
     rows += [f"| {words} | {100 * share:.0f} % |" for words, share in CHANCES.items()]
     return "\n".join(["| varies | between, or how often |", "|---|---|", *rows])
