@@ -14,6 +14,7 @@ from ra_training.phantom import (
     progression,
     sample_grades,
 )
+from ra_training.phantom.grades import Prior
 
 
 def test_site_tables() -> None:
@@ -36,10 +37,14 @@ def test_grades_stay_in_their_range(prior: str) -> None:
             assert all(0 <= grades.hand(side).grade(s) <= max_grade(s) for s in SITES)
 
 
-def test_clinic_prior_moments() -> None:
+@pytest.mark.parametrize(
+    ("prior", "median", "spread"),
+    [("clinic", (8, 25), (38, 58)), ("early", (4, 16), (32, 50)), ("flat", (50, 95), (75, 105))],
+)
+def test_moments_of_a_prior(prior: Prior, median: tuple[int, int], spread: tuple[int, int]) -> None:
     rows = []
     for seed in range(500):
-        g = sample_grades(seed)
+        g = sample_grades(seed, prior=prior)
         rows.append(
             (
                 g.right.total, g.left.total,
@@ -49,8 +54,8 @@ def test_clinic_prior_moments() -> None:
         )  # fmt: skip
     right, left, erosion, narrowing = np.array(rows).T
     total = right + left
-    assert 8 <= np.median(total) <= 25
-    assert 38 <= total.std() <= 58
+    assert median[0] <= np.median(total) <= median[1]
+    assert spread[0] <= total.std() <= spread[1]
     assert 0.80 <= np.corrcoef(right, left)[0, 1] <= 0.90
     assert np.corrcoef(erosion, narrowing)[0, 1] < 0.90
 
