@@ -94,6 +94,14 @@ def test_pixelmed_finds_no_error(
     assert {rows: e for rows, path in reports.items() if (e := found[path.name])} == {}
 
 
+@pytest.mark.nightly
+@pytest.mark.timeout(7200)
+def test_pixelmed_finds_no_error_in_any_row(matrix: dict[str, dict[str, Path]]) -> None:
+    reports = {row: objects.get("sr") or objects["refusal"] for row, objects in matrix.items()}
+    found = pixelmed_errors(list(reports.values()))
+    assert {row: e for row, path in reports.items() if (e := found[path.name])} == {}
+
+
 def test_names_in_other_scripts_survive(matrix: dict[str, dict[str, Path]]) -> None:
     report = dcmread(matrix["cyrillic"]["sr"])
     assert report.SpecificCharacterSet == "ISO_IR 192"
