@@ -12,7 +12,7 @@ from ra_daemon.domain import Scored
 from ra_engine.bands import above_both, band_of, bands_of, logits_of
 from ra_engine.intervals import interval
 from ra_engine.manifest import IntervalTable, Manifest
-from ra_engine.types import Category, Finding, HandView, Measurement, QualityFlag, Side
+from ra_engine.types import Category, Finding, HandView, Measurement, ModelRef, QualityFlag, Side
 
 TOTAL = ("RA0001", "99RADAEMON", "Estimated SvdH score, both hands, range 0-280")
 LABEL = "Estimated radiographic joint damage (SvdH), both hands"
@@ -31,7 +31,8 @@ def total_of(
 
     Its interval is that of the bundle's table for sums of two hands; a model of whole images has
     none, for its table ``both`` is of images of both hands. Members are summed each, the band is
-    that of the total. View 0 is the left hand, view 1 the right one.
+    that of the total. View 0 is the left hand, view 1 the right one. The hands may have been scored
+    on two devices of one kind: then both stand in its model reference.
 
     Args:
         left: the left hand's verdict.
@@ -42,14 +43,16 @@ def total_of(
         None when the two cannot be summed.
     """
     a, b = _hand(left), _hand(right)
-    if a is None or b is None or a.model != b.model:
+    if a is None or b is None or not _alike(a.model, b.model):
         return None
-    manifest = manifest_of(a.model.digest)
+    devices = sorted({a.model.device, b.model.device})
+    model = replace(a.model, device=" + ".join(devices))
+    manifest = manifest_of(model.digest)
     value, scale = a.value + b.value, (a.scale_max or 140.0) + (b.scale_max or 140.0)
-    members = _members(left, right, scale)
+    members = [replace(m, model=model) for m in _members(left, right, scale)]
     table = _sums(manifest)
     total = Measurement(
-        kind="svdh_total", label=LABEL, value=value, units=a.units, code=TOTAL, model=a.model,
+        kind="svdh_total", label=LABEL, value=value, units=a.units, code=TOTAL, model=model,
         interval=None if table is None else interval(table, value, scale),
         spread=float(np.std([m.value for m in members])) if members else None, scale_max=scale,
     )  # fmt: skip
@@ -66,6 +69,11 @@ def total_of(
         laterality_source=_source(left, right),
         hands="both",
     )
+
+
+def _alike(a: ModelRef, b: ModelRef) -> bool:
+    """Whether two models differ in the device at most."""
+    return replace(a, device="") == replace(b, device="")
 
 
 def _source(left: Scored, right: Scored) -> str:
@@ -113,7 +121,7 @@ def _band(
         f
         for s in (left, right)
         for f in s.findings
-        if isinstance(f, Category) and f.kind == "severity" and f.model == total.model
+        if isinstance(f, Category) and f.kind == "severity" and _alike(f.model, total.model)
     ]
     table = None if manifest is None else manifest.severity
     if len(found) != 2 or manifest is None or table is None or not table.edges_both:
@@ -126,4 +134,5 @@ def _band(
     return replace(
         found[0], label=f"damage band {index} of {bands}", index=index, edges=table.edges_both,
         probabilities=probabilities, reference=table.reference, view=None, side=Side.UNKNOWN,
+        model=total.model,
     )  # fmt: skip

@@ -97,6 +97,38 @@ def test_it_tells_that_a_side_came_from_a_letter() -> None:
         assert found.laterality_source == "marker"
 
 
+def on(scored: Scored, **changes: str) -> Scored:
+    """The same verdict of another device, engine or precision."""
+    return replace(
+        scored,
+        findings=tuple(
+            f if isinstance(f, QualityFlag) else replace(f, model=replace(f.model, **changes))  # type: ignore[arg-type]
+            for f in scored.findings
+        ),
+    )
+
+
+def test_hands_of_two_devices_are_summed_and_both_are_told() -> None:
+    left, right = Hands.drawn(MANIFEST, 5).apart(MANIFEST, MODEL)
+    alone = total_of(left, right, installed)
+    found = total_of(on(left, device="cuda:1"), on(right, device="cuda:0"), installed)
+    assert alone is not None
+    assert found is not None
+    (total,), (band,) = of_kind(found, "svdh_total"), bands(found)
+    assert total.model.device == "cuda:0 + cuda:1" == band.model.device
+    assert {m.model.device for m in of_kind(found, "svdh_member")} == {"cuda:0 + cuda:1"}
+    assert [of_kind(found, f"svdh_{s}")[0].model.device for s in ("left", "right")] == [
+        "cuda:1", "cuda:0",
+    ]  # fmt: skip
+    assert replace(total, model=MODEL) == of_kind(alone, "svdh_total")[0]
+
+
+@pytest.mark.parametrize("change", [{"engine": "other"}, {"precision": "int8"}, {"version": "9"}])
+def test_hands_of_two_engines_or_bundles_are_not_summed(change: dict[str, str]) -> None:
+    left, right = Hands.drawn(MANIFEST, 5).apart(MANIFEST, MODEL)
+    assert total_of(on(left, **change), right, installed) is None
+
+
 def test_without_the_bundle_there_is_no_interval_and_it_is_told() -> None:
     hands = Hands.drawn(MANIFEST, 2)
     found = total_of(*hands.apart(MANIFEST, MODEL), lambda _digest: None)
