@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -14,8 +15,12 @@ from pydicom import dcmread
 
 from ra_daemon import plugins
 from ra_daemon.cohort.statistics import change_limits
+from tests.support.offline import offline
 
 pytestmark = pytest.mark.xdist_group("demo")  # one demo serves them all
+
+ELSEWHERE = ("home", "tmp", "cwd")
+"""Where a program may leave things: all empty when the demo begins."""
 
 
 @pytest.fixture(scope="module")
@@ -23,17 +28,25 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     missing = [n for n in ("demo", "locator") if not plugins.bundle_path(n).is_dir()]
     if missing:
         pytest.skip(f"the bundles {', '.join(missing)} are not in this checkout")
-    out = tmp_path_factory.mktemp("demo") / "ra-demo"
+    folder = tmp_path_factory.mktemp("demo")
+    out = folder / "ra-demo"
+    for name in ELSEWHERE:
+        (folder / name).mkdir()
+    away = {"ORT_DISABLE_TELEMETRY", *(k for k in os.environ if k.startswith("XDG_"))}
+    env = {k: v for k, v in os.environ.items() if k not in away}
+    env |= {"HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp")}
     done = subprocess.run(
-        [sys.executable, "-m", "ra_daemon", "demo", "--no-serve", "--out", str(out)],
+        [*offline(), sys.executable, "-m", "ra_daemon", "demo", "--no-serve", "--out", str(out)],
         capture_output=True,
         text=True,
         check=False,
         timeout=200,
+        cwd=folder / "cwd",
+        env=env,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "\x1b[" not in done.stdout
-    (out.parent / "told.txt").write_text(done.stdout)
+    (folder / "told.txt").write_text(done.stdout)
     return out
 
 
@@ -45,6 +58,29 @@ def test_all_are_accounted_for(demo: Path) -> None:
     assert told["objects"] == 2 * told["scored"]
     assert told["seconds"] > 0
     assert 0.8 < told["pcc"] <= 1
+
+
+def test_all_that_it_writes_is_in_its_folder(demo: Path) -> None:
+    left = [p for name in ELSEWHERE for p in (demo.parent / name).rglob("*")]
+    assert left == []
+
+
+def test_it_tells_of_an_echo_in_both_directions(demo: Path) -> None:
+    (line,) = (t for t in (demo.parent / "told.txt").read_text().splitlines() if "C-ECHO" in t)
+    assert "the modality reaches the node" in line
+    assert "the node reaches the mini PACS" in line
+
+
+def test_it_tells_every_score_in_a_table(demo: Path) -> None:
+    lines = (demo.parent / "told.txt").read_text().splitlines()
+    (head,) = (n for n, line in enumerate(lines) if line.split()[:1] == ["subject"])
+    names = ["subject", "visit", "truth", "score", "90 % interval", "band", "SR", "heatmap"]
+    assert re.split(r"\s{2,}", lines[head].strip()) == names
+    row = re.compile(r"\s*(\d+) +([123]) +\d+ +\d+\.\d +\d+ to \d+ +\d of \d +yes +yes\s*")
+    rows = [found for line in lines[head + 1 :] if (found := row.fullmatch(line))]
+    assert [(int(r[1]), int(r[2])) for r in rows] == [
+        (s, v) for s in range(1, 5) for v in (1, 2, 3)
+    ]
 
 
 def test_the_scorer_was_killed_and_replaced(demo: Path) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -25,6 +28,21 @@ def test_the_key_names_runtime_version_and_device(session: OnnxSession) -> None:
     version = importlib.import_module("onnxruntime").__version__
     assert session.key == f"onnxruntime-{version}-cpu"
     assert session.precision == "fp32"
+
+
+def test_the_runtime_keeps_no_record_of_its_use(tmp_path: Path) -> None:
+    """Its telemetry begins with an identifier in the home folder and a socket of its own."""
+    code = (
+        "from pathlib import Path\n"
+        "from ra_engine.backends.onnxruntime import OnnxRuntimeBackend\n"
+        "from ra_engine.spec import EngineSpec\n"
+        f"OnnxRuntimeBackend().load(Path({str(GRAPHS / 'score.onnx')!r}), EngineSpec(threads=1))\n"
+    )
+    away = {"ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME"}
+    env = {k: v for k, v in os.environ.items() if k not in away}
+    env |= {"HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], env=env, check=True, timeout=60)
+    assert list(tmp_path.rglob("*")) == []
 
 
 def test_outputs_come_by_name_with_the_batch_first(session: OnnxSession) -> None:
