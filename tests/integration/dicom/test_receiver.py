@@ -40,6 +40,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     DigitalXRayImageStorageForProcessing,
     MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
     MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+    MultiFrameTrueColorSecondaryCaptureImageStorage,
     SecondaryCaptureImageStorage,
     Verification,
 )
@@ -47,10 +48,11 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 from ra_daemon.config import Config, Node, Peer, Store
 from ra_daemon.dicom.inbox import read_origin
 from ra_daemon.dicom.scp import run_receiver
+from ra_daemon.sop_classes import STORAGE_CLASSES
 from ra_daemon.store.objects import ObjectStore
 from tests.support import dicom_sources
 from tests.support.processes import free_port, listening, wait_until
-from tests.support.receiver import receiving, site
+from tests.support.receiver import associate, receiving, site
 
 AE_TITLE = "RA_DAEMON"
 JPEG_XL = UID("1.2.840.10008.1.2.4.112")
@@ -177,6 +179,17 @@ def test_many_associations_at_once(config: Config, tmp_path: Path) -> None:
     assert len(ObjectStore(config.root).inbox_files()) == 16
 
 
+def test_sixteen_associations_stand_open_together(config: Config) -> None:
+    held = [associate(config) for _ in range(16)]
+    try:
+        assert all(a.is_established for a in held)
+        assert [a.send_c_echo().Status for a in held] == [0x0000] * 16
+        assert all(a.is_established for a in held)
+    finally:
+        for association in held:
+            association.release()
+
+
 def anything(sop_class: str, syntax: str, uid: str) -> Dataset:
     """An object that nobody could decode: receiving must not look into it."""
     ds = Dataset()
@@ -192,14 +205,6 @@ def anything(sop_class: str, syntax: str, uid: str) -> Dataset:
     return ds
 
 
-SENT = (
-    ComputedRadiographyImageStorage,
-    DigitalXRayImageStorageForPresentation,
-    DigitalXRayImageStorageForProcessing,
-    SecondaryCaptureImageStorage,
-    MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
-    MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
-)
 SYNTAXES = (
     *(ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian),
     *(DeflatedExplicitVRLittleEndian, RLELossless, JPEGBaseline8Bit, JPEGExtended12Bit),
@@ -208,7 +213,21 @@ SYNTAXES = (
 )
 
 
-@pytest.mark.parametrize("sop_class", SENT, ids=lambda uid: UID(uid).keyword)
+def test_the_table_holds_the_classes_that_hospitals_send() -> None:
+    assert sorted(STORAGE_CLASSES) == sorted(
+        {
+            ComputedRadiographyImageStorage,
+            DigitalXRayImageStorageForPresentation,
+            DigitalXRayImageStorageForProcessing,
+            MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+            MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+            MultiFrameTrueColorSecondaryCaptureImageStorage,
+            SecondaryCaptureImageStorage,
+        }
+    )
+
+
+@pytest.mark.parametrize("sop_class", STORAGE_CLASSES, ids=lambda uid: UID(uid).keyword)
 def test_every_class_is_taken_in_every_syntax(config: Config, sop_class: str) -> None:
     ae = AE("PACS")
     for syntax in SYNTAXES:
