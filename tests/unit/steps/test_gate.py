@@ -406,6 +406,7 @@ def test_open_growth_plates_are_refused(models: Models) -> None:
     children = generate(30, 77, hands="both", child_fraction=1.0)
     verdicts = Counter(judged(models, of(s.exposure)) for s in children if s.age < 10)
     assert verdicts[None] <= 1, verdicts
+    assert verdicts[Reason.OPEN_PHYSES] >= 0.9 * verdicts.total(), verdicts
 
 
 def test_real_organs_are_refused(models: Models) -> None:
