@@ -277,7 +277,7 @@ def _describe(ds: Dataset, source: Dataset, given: ReportInput) -> None:
     ds.SecondaryCaptureDeviceManufacturer = MANUFACTURER
     ds.SecondaryCaptureDeviceManufacturerModelName = MODEL
     ds.SecondaryCaptureDeviceSoftwareVersions = given.software_version
-    words = DEMONSTRATION if given.demonstration else NOT_DIAGNOSTIC
+    words = f"{NOT_DIAGNOSTIC}. {DEMONSTRATION}" if given.demonstration else NOT_DIAGNOSTIC
     ds.DerivationDescription = f"Model attention overlay, {', '.join(models)}; {words}"
     overlay = codes.own("RA0501")
     ds.DerivationCodeSequence = [
