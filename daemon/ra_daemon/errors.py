@@ -94,6 +94,7 @@ class ComposeError(DaemonError):
     """A report or a capture could not be composed."""
 
     code = "report.failed"
+    hint = "Ask the sender to send the image again; if it recurs, report it with the log."
 
 
 class ScorerUnreadyError(DaemonError):

@@ -21,7 +21,7 @@ class RaError(Exception):
 
     Attributes:
         code: stable identifier, ``noun.adjective``; documented in ``docs/errors.md``.
-        hint: one sentence that names the remedy.
+        hint: one sentence that names the remedy; without one of its own an error has its kind's.
         retriable: whether the same call may succeed later without a change by a person.
     """
 
@@ -31,7 +31,7 @@ class RaError(Exception):
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
-        if hint is not None:
+        if hint:
             self.hint = hint
 
 

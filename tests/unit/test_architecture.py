@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from ra_daemon import errors
+from ra_engine.errors import RaError
 from tests.support.paths import REPOSITORY
 
 PACKAGES = tuple(
@@ -147,13 +149,32 @@ def functions_or_classes(path: Path) -> bool:
 
 
 def test_every_error_has_a_code_and_a_remedy() -> None:
-    from ra_daemon import errors
-
     kinds = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, Exception)]
     own = [e for e in kinds if e.__module__ == errors.__name__]
     codes = [e.code for e in own]
     assert len(set(codes)) == len(codes)
     assert all(re.fullmatch(r"[a-z]+\.[a-z_]+", code) for code in codes)
+    assert [e.__name__ for e in descendants(RaError) if not e.hint.strip()] == []
+
+
+def test_whoever_raises_an_error_without_a_remedy_of_its_kind_names_one() -> None:
+    unspecific = {e.__name__ for e in descendants(RaError) if e.hint == RaError.hint}
+    assert unspecific == {"RaError", "EngineError", "DaemonError"}
+    bare = [
+        f"{path.relative_to(REPOSITORY)}:{call.lineno}"
+        for path in modules()
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call)
+        and getattr(call.func, "id", getattr(call.func, "attr", "")) in unspecific
+        and not any(keyword.arg == "hint" for keyword in call.keywords)
+    ]
+    assert bare == []
+
+
+def descendants(kind: type[RaError]) -> list[type[RaError]]:
+    """A kind of our errors and all of ours below it."""
+    below = [sub for sub in kind.__subclasses__() if sub.__module__.startswith("ra_")]
+    return [kind, *(found for sub in below for found in descendants(sub))]
 
 
 def test_no_paths_of_a_machine_and_no_leftovers() -> None:

@@ -25,12 +25,16 @@ _EARLIEST = 1_767_225_600  # 2026-01-01: a clock before this program was written
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One line: ``remedy`` is empty when all is well."""
+    """One line: ``remedy`` is empty when all is well, and only then."""
 
     name: str
     ok: bool
     found: str
     remedy: str = ""
+
+    def __post_init__(self) -> None:
+        if self.ok == bool(self.remedy.strip()):
+            raise ValueError(f"Check {self.name}: a fault names its remedy, and nothing else does.")
 
 
 def _check(name: str, *, ok: bool, found: str, remedy: str) -> Check:

@@ -91,7 +91,7 @@ class Pipeline:
         if not task.shadow:
             return self._models
         if self._shadow is None:
-            raise DaemonError("The shadow's models are not loaded.")
+            raise DaemonError("The shadow's models are not loaded.", hint="Restart the node.")
         return self._shadow
 
     def _admit_to_score(self, task: ScoreTask) -> _Eligible | Outcome:
