@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
-from ra_daemon.config import Config, Route
+from ra_daemon.config import Config, Route, Scoring
 from ra_daemon.domain import Failed, JobState, Reason, Refused
 from ra_daemon.steps.record import Entry, record
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.queue import JobQueue
+from ra_daemon.store.tables import job
 from tests.support.verdicts import ALL_LANES, enqueue, full
 
 ROUTE = Route(name="all", destinations=("PACS",))
@@ -38,3 +40,23 @@ def test_each_job_of_a_batch_ends_as_its_outcome_says(
         held = conn.execute(sa.text("SELECT DISTINCT sop_instance_uid FROM v1_results"))
         assert held.scalars().all() == [claims[0].header.sop_instance_uid]
         assert conn.execute(sa.text("SELECT count(*) FROM report")).scalar() == 1
+
+
+def test_a_job_that_failed_waits_twice_as_long_each_time_up_to_five_minutes(
+    engine: sa.Engine, objects: ObjectStore
+) -> None:
+    now = datetime(2026, 11, 1, 12, 30, tzinfo=UTC)
+    queue = JobQueue(engine, clock=lambda _conn: now)
+    waits = {1: 4, 2: 8, 3: 16, 7: 256, 9: 300, 50: 300}
+    enqueue(engine, queue, len(waits))
+    claims = queue.claim("w", len(waits), 60, ALL_LANES)
+    failed = Failed(code="x", message="", retriable=True)
+    entries = [
+        Entry(claim=replace(claim, attempt=attempt), route=ROUTE, outcome=failed)
+        for claim, attempt in zip(claims, waits, strict=True)
+    ]
+    config = Config(scoring=Scoring(max_attempts=100))
+    assert record(engine, queue, objects, config, entries) == ["queued"] * len(waits)
+    with engine.connect() as conn:
+        rows = conn.execute(sa.select(job.c.attempts, job.c.not_before)).all()
+    assert {row.attempts: (row.not_before - now).total_seconds() for row in rows} == waits

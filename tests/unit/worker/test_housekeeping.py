@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from ra_daemon.store.engine import open_engine
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.queue import JobQueue
 from ra_daemon.store.schema import upgrade
+from ra_daemon.worker import housekeeping
 from ra_daemon.worker.housekeeping import Housekeeping
 from tests.support import verdicts
 
@@ -66,3 +68,54 @@ def test_reconciling_sweeps_and_keeps_the_comparison(engine: sa.Engine, store: O
     at, (found,) = reconcile.last(store.root)
     assert at
     assert (found.code, found.number) == ("rows_without_files", 1)
+
+
+@dataclass(slots=True)
+class Clockwork:
+    """A scheduler that never runs: tells what it was given."""
+
+    timezone: str
+    running: bool = False
+    chores: list[tuple[Callable[[], None], float]] = field(default_factory=list)
+
+    def add_job(
+        self, chore: Callable[[], None], trigger: str, *, seconds: float, max_instances: int
+    ) -> None:
+        assert (trigger, max_instances) == ("interval", 1)
+        self.chores.append((chore, seconds))
+
+    def start(self) -> None:
+        self.running = True
+
+
+class Noted(Housekeeping):
+    """Notes which chore is called, and does none."""
+
+    def __init__(self, config: Config, engine: sa.Engine, store: ObjectStore) -> None:
+        super().__init__(config, engine, store)
+        self.called: list[str] = []
+
+    def aggregate(self) -> None:
+        self.called.append("aggregate")
+
+    def retain(self) -> None:
+        self.called.append("retain")
+
+    def reconcile(self) -> None:
+        self.called.append("reconcile")
+
+
+def test_each_chore_is_scheduled_as_often_as_the_file_says(
+    engine: sa.Engine, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clockwork = Clockwork("UTC")
+    monkeypatch.setattr(housekeeping, "BackgroundScheduler", lambda timezone: clockwork)
+    schedule = Schedule(quiet_s=40, reconcile_s=1234)
+    kept = Noted(Config(store=Store(root=store.root), schedule=schedule), engine, store)
+    kept.start()
+    assert clockwork.running
+    every = {}
+    for chore, seconds in clockwork.chores:
+        chore()
+        every[kept.called.pop()] = seconds
+    assert every == {"aggregate": 10, "retain": 1234, "reconcile": 1234}
