@@ -53,17 +53,22 @@ def instead_of_ours(folder: Path, group: str, name: str, target: str) -> None:
     importlib.invalidate_caches()
 
 
+def need_hatchling() -> None:
+    """Skip without the backend that builds our distributions; under CI fail."""
+    if importlib.util.find_spec("hatchling") is None:
+        message = "hatchling is not installed: make dev"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message, pytrace=False)
+        pytest.skip(message)
+
+
 def install(name: str, target: Path) -> Path:
     """Install distribution folder ``name`` into ``target``, which belongs on ``sys.path``.
 
     pip builds it with the backend that its ``pyproject.toml`` names; no network is needed. A child
     process sees it with ``target`` in ``PYTHONPATH``.
     """
-    if importlib.util.find_spec("hatchling") is None:
-        message = "hatchling is not installed: make dev"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message, pytrace=False)
-        pytest.skip(message)
+    need_hatchling()
     source = REPOSITORY / "tests" / "thirdparty" / name
     words = ["install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
     words += ["--disable-pip-version-check", "--target", str(target), str(source)]
