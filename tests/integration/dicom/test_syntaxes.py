@@ -7,8 +7,8 @@ from pathlib import Path
 
 import imagecodecs
 import numpy as np
-import openjpeg
 import pytest
+from openjpeg.utils import decode as by_openjpeg
 from pydicom import dcmread
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
@@ -89,7 +89,7 @@ def test_htj2k_is_exact(source: Path, tmp_path: Path, syntax: UID) -> None:
 def test_lossy_htj2k_is_what_another_decoder_says(source: Path, tmp_path: Path) -> None:
     stream = as_htj2k(source, tmp_path / "lossy.dcm", HTJ2K, lossless=False)
     ours = decoded(tmp_path / "lossy.dcm").pixels.astype(int)
-    assert np.abs(ours - openjpeg.decode(stream).astype(int)).max() <= 1
+    assert np.abs(ours - by_openjpeg(stream).astype(int)).max() <= 1
     assert not np.array_equal(ours, decoded(source).pixels)
 
 
@@ -103,7 +103,7 @@ def test_lossy_jpeg_2000_is_what_another_decoder_says(source: Path, tmp_path: Pa
     ds.file_meta.TransferSyntaxUID = JPEG2000
     ds.save_as(tmp_path / "lossy.dcm")
     ours = decoded(tmp_path / "lossy.dcm").pixels.astype(int)
-    assert np.abs(ours - openjpeg.decode(bytes(stream)).astype(int)).max() <= 1
+    assert np.abs(ours - by_openjpeg(bytes(stream)).astype(int)).max() <= 1
     assert not np.array_equal(ours, decoded(source).pixels)
 
 

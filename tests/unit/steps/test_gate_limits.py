@@ -25,7 +25,7 @@ def located(hands: int = 1, *, span: float = 100.0) -> Located:
 
 def reason(told: Located) -> Reason | None:
     refused = gate.judge_pixels(RADIOGRAPH, told)
-    return refused and refused.reason
+    return None if refused is None else refused.reason
 
 
 @pytest.mark.parametrize(("hands", "wanted"), [(1, None), (2, None), (3, Reason.TOO_MANY_HANDS)])
