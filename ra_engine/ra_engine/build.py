@@ -19,16 +19,16 @@ from ra_engine.backends.onnxruntime import OnnxRuntimeBackend
 from ra_engine.cache import SCHEMA, EngineCache, EngineRecord, canonical
 from ra_engine.contracts import Backend, Compiler, Session
 from ra_engine.errors import BackendError, EngineFileError, GateError
-from ra_engine.gate import gate, measure
-from ra_engine.quantise import QUANTISER, TAILS, Quantiser
+from ra_engine.gate import GateReport, gate, measure
+from ra_engine.quantise import QUANTISER, Ends, Quantiser
 from ra_engine.samples import Samples
 from ra_engine.spec import EngineSpec, Form, Precision
 from ra_engine.wall import wall
 
 Told = Callable[[str, int, int], None]
 _MARGIN = 0.8
-"""Share of the gate's limits that an FP32 tail may use: other images will be worse than those it is
-chosen on, and what only just agrees here fails there (decision 0021)."""
+"""Share of the gate's limits that an INT8 file should use on the images that its FP32 ends are
+chosen on: others will be worse, and what only just agrees here fails there (decision 0021)."""
 
 REFERENCE = OnnxRuntimeBackend.name
 """The backend whose FP32 session on the CPU every other engine is compared with."""
@@ -40,6 +40,20 @@ class BuiltEngine:
 
     record: EngineRecord
     fresh: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Formed:
+    """The file that a backend reads.
+
+    Attributes:
+        kept: names of what stayed FP32 in it.
+        refused: what was measured where no INT8 file agrees even on calibration images.
+    """
+
+    file: Path
+    kept: tuple[str, ...] = ()
+    refused: GateReport | None = None
 
 
 class Named:
@@ -148,18 +162,16 @@ def build(
         started = time.monotonic()
         form = form_of(backend, spec.precision)
         with tempfile.TemporaryDirectory(dir=cache.folder, prefix=".build-") as scratch:
-            ready, kept = _formed(graph, Path(scratch), spec, form, samples, reference, told)
-            data, suffix = _engine(ready, spec, backend, form)
-            file = Path(scratch) / f"engine{suffix or '.onnx'}"
-            if data:
-                file.write_bytes(data)
-            session = _session(backend, graph, file, data, spec, key)
-            try:
-                report = gate(
-                    session, reference, samples.gate, spec.precision, evidence=samples.evidence
-                )
-            finally:
-                close(session)
+            formed = _formed(graph, Path(scratch), spec, form, samples, reference, told)
+            if formed.refused is None:
+                data, suffix = _engine(formed.file, spec, backend, form)
+                file = Path(scratch) / f"engine{suffix or '.onnx'}"
+                if data:
+                    file.write_bytes(data)
+                session = _session(backend, graph, file, data, spec, key)
+                report = _gated(session, reference, samples, spec)
+            else:
+                data, suffix, report = b"", "", formed.refused
         record = EngineRecord(
             schema_version=SCHEMA,
             key=key,
@@ -173,7 +185,7 @@ def build(
             sha256=hashlib.sha256(data).hexdigest() if data else "",
             seconds=round(time.monotonic() - started, 3),
             gate=report,
-            kept_fp32=kept,
+            kept_fp32=formed.kept,
         )
         record = cache.put(record, data)
     return BuiltEngine(record=passed(record), fresh=True)
@@ -224,8 +236,13 @@ def passed(record: EngineRecord) -> EngineRecord:
         GateError: it was not.
     """
     if not record.gate.passed:
+        kept = (
+            f" with {len(record.kept_fp32)} convolutions in FP32"
+            if record.form in ("u8", "s8")
+            else ""
+        )
         raise GateError(
-            f"The {record.precision} engine of {record.backend} failed the numeric gate: "
+            f"The {record.precision} engine of {record.backend}{kept} failed the numeric gate: "
             f"{record.gate.words}."
         )
     return record
@@ -251,15 +268,14 @@ def _formed(
     samples: Samples,
     reference: Session,
     told: Told | None,
-) -> tuple[Path, tuple[str, ...]]:
-    """The file that the backend reads, and what stayed FP32 in it."""
+) -> _Formed:
     ready = scratch / "formed.onnx"
     if form == "master":
-        return graph, ()
+        return _Formed(file=graph)
     if form == "cast":
         low: recipe.LowPrecision = "fp16" if spec.precision == "fp16" else "bf16"
-        return ready, recipe.cast_graph(graph, ready, low)
-    return ready, _quantised(graph, ready, form, samples, reference, told)
+        return _Formed(file=ready, kept=recipe.cast_graph(graph, ready, low))
+    return _quantised(graph, ready, form, samples, reference, told)
 
 
 def _quantised(
@@ -269,8 +285,9 @@ def _quantised(
     samples: Samples,
     reference: Session,
     told: Told | None,
-) -> tuple[str, ...]:
-    """Write the file with the shortest FP32 tail that agrees well on some calibration images.
+) -> _Formed:
+    """Write the file with the shortest FP32 ends that agrees well on some calibration images; where
+    none does, the last one that keeps the gate's limits there.
 
     The images of the gate are not looked at here, so that the gate judges what it never shaped.
     """
@@ -288,14 +305,29 @@ def _quantised(
     truth = reference.run(seen)
     runtime = OnnxRuntimeBackend()  # runs either file, whoever compiles it later
     kept: tuple[str, ...] = ()
-    for number, tail in enumerate(TAILS, 1):
-        kept = made.write(ready, form, tail=tail)
+    last: GateReport | None = None
+    fits: Ends | None = None
+    ladder = made.ladder()
+    for number, (front, tail) in enumerate(ladder, 1):
+        kept = made.write(ready, form, front=front, tail=tail)
         if told is not None:
-            told("FP32 tail", number, len(TAILS))
+            told("FP32 ends", number, len(ladder))
         found = runtime.load(ready, EngineSpec(precision="int8")).run(seen)
         if measure(found, truth, "int8", evidence=samples.evidence, share=_MARGIN).passed:
-            break
-    return kept
+            return _Formed(file=ready, kept=kept)
+        last = measure(found, truth, "int8", evidence=samples.evidence)
+        fits = (front, tail) if last.passed else fits
+    if fits is None:
+        return _Formed(file=ready, kept=kept, refused=last)
+    return _Formed(file=ready, kept=made.write(ready, form, front=fits[0], tail=fits[1]))
+
+
+def _gated(session: Session, reference: Session, samples: Samples, spec: EngineSpec) -> GateReport:
+    """What the gate says of a session, which is closed."""
+    try:
+        return gate(session, reference, samples.gate, spec.precision, evidence=samples.evidence)
+    finally:
+        close(session)
 
 
 def _engine(ready: Path, spec: EngineSpec, backend: Backend, form: Form) -> tuple[bytes, str]:

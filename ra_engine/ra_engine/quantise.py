@@ -5,7 +5,7 @@ asymmetric activations, which ONNX Runtime and OpenVINO fuse into integer kernel
 signed symmetric ones and no quantised bias, the only one that TensorRT's parser takes. In both the
 weights are signed, one scale a channel, and ranges are percentiles of histograms, never plain
 min-max. The first convolution and the head (``ra_engine.recipe``) stay FP32, and as many
-convolutions before a head as it takes (``TAILS``).
+convolutions behind the one and before the other as it takes (``LADDER``).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from ra_engine.errors import BackendError, RuntimeMissingError
 from ra_engine.recipe import body
 
-QUANTISER = "percentile-1"
+QUANTISER = "percentile-2"
 """Raised when the same graph and images would give another file: part of every key."""
 
 LEAST_IMAGES = 300
@@ -34,9 +34,15 @@ _OPERATORS = ("Conv", "Add", "MaxPool", "Concat", "Relu", "Clip", "AveragePool",
 
 Told = Callable[[int, int], None]
 
-TAILS = (0, 1, 2, 3, 4, 6, 8)
-"""Numbers of convolutions before each head that may stay FP32 too, tried in this order: what stands
-just before a head decides the score and the map, works on small planes, and costs little."""
+Ends = tuple[int, int]
+LADDER: tuple[Ends, ...] = (
+    *((0, 0), (0, 1), (0, 2)),
+    *((1, 2), (2, 2), (3, 2), (5, 2)),
+    *((5, 4), (7, 4), (11, 4), (11, 8), (15, 8)),
+)
+"""Numbers of convolutions that may stay FP32 too, behind the first one and before each head, tried
+in this order. What stands before a head decides the score and the map and works on small planes;
+what stands at the front passes its error on to everything (decision 0021)."""
 
 
 class Quantiser:
@@ -70,20 +76,44 @@ class Quantiser:
             with contextlib.redirect_stdout(io.StringIO()):  # the library prints its progress
                 self._ranges = _ranges(clean, Path(name), images, told)
 
-    def write(self, target: Path, form: Literal["u8", "s8"], *, tail: int = 0) -> tuple[str, ...]:
+    def ladder(self) -> tuple[Ends, ...]:
+        """Those of ``LADDER`` that leave a convolution in INT8, each another file.
+
+        Raises:
+            BackendError: none does.
+        """
+        seen = {frozenset(n.name for n in _convolutions(self._model))}
+        made = []
+        for ends in LADDER:
+            kept = frozenset(self._kept(self._excluded(*ends)))
+            if kept not in seen:
+                seen.add(kept)
+                made.append(ends)
+        if not made:
+            raise BackendError("INT8 needs a graph with a convolution between its ends.")
+        return tuple(made)
+
+    def write(
+        self, target: Path, form: Literal["u8", "s8"], *, front: int = 0, tail: int = 0
+    ) -> tuple[str, ...]:
         """Write the INT8 file; return the names of the convolutions kept in FP32.
 
         Args:
+            front: convolutions behind the first one that stay FP32 too.
             tail: convolutions before each head that stay FP32 too.
         """
-        excluded = self._ends | _tail(self._model, self._ends, tail)
+        excluded = self._excluded(front, tail)
         model = type(self._model)()
         model.CopyFrom(self._model)
         with contextlib.redirect_stdout(io.StringIO()):
             _write(self._tools, model, self._ranges, sorted(excluded), form, target)
-        return tuple(
-            n.name for n in self._model.graph.node if n.op_type == "Conv" and n.name in excluded
-        )
+        return self._kept(excluded)
+
+    def _excluded(self, front: int, tail: int) -> frozenset[str]:
+        return self._ends | _front(self._model, front) | _tail(self._model, self._ends, tail)
+
+    def _kept(self, excluded: frozenset[str]) -> tuple[str, ...]:
+        return tuple(n.name for n in _convolutions(self._model) if n.name in excluded)
 
 
 def _tools() -> Any:
@@ -131,6 +161,23 @@ def _ends(model: Any) -> frozenset[str]:
     if len(ends) == len(graph.node):
         raise BackendError("INT8 needs a graph with more than one convolution.")
     return frozenset(ends)
+
+
+def _convolutions(model: Any) -> list[Any]:
+    return [n for n in model.graph.node if n.op_type == "Conv"]
+
+
+def _front(model: Any, depth: int) -> frozenset[str]:
+    """Names of the nodes that have the first convolution and at most ``depth`` others, their own
+    included, behind them, counted along the longest way."""
+    behind: dict[str, int] = {}  # tensor -> convolutions on the longest way from the image
+    found = set()
+    for node in model.graph.node:
+        count = max((behind.get(i, 0) for i in node.input), default=0) + (node.op_type == "Conv")
+        if depth and count <= depth + 1:
+            found.add(node.name)
+        behind.update(dict.fromkeys(node.output, count))
+    return frozenset(found)
 
 
 def _tail(model: Any, ends: frozenset[str], depth: int) -> frozenset[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import functools
+import importlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from ra_daemon import engines, plugins
 from ra_daemon.commands import samples as drawing
 from ra_engine import build as building
 from ra_engine.backends.onnxruntime import OnnxRuntimeBackend
+from ra_engine.backends.trt.backend import TrtBackend
+from ra_engine.backends.trt.flavour import TENSORRT
 from ra_engine.build import build, open_built
 from ra_engine.bundle import Bundle, load_bundle
 from ra_engine.cache import EngineCache
@@ -24,6 +27,7 @@ from ra_engine.quantise import Quantiser
 from ra_engine.samples import CALIBRATION, GATE, Draw, Samples
 from ra_engine.spec import EngineSpec
 from tests.support.openvino import openvino
+from tests.support.trt import FakeTrt
 
 pytest.importorskip("onnx", reason="install ra-daemon[build]")
 FEW = 40
@@ -48,17 +52,31 @@ def few_samples(bundle: Bundle) -> Samples:
         return drawn(bundle)
 
 
+def tensorrt() -> TrtBackend:
+    """Its parser's file on a double that computes with ONNX Runtime."""
+    double = FakeTrt()
+    return TrtBackend(TENSORRT, api=double, cuda=double.cuda)
+
+
 def gated(bundle: Bundle, made: Samples, backend: Backend, folder: Path, precision: str) -> None:
-    spec = EngineSpec(threads=2, precision=precision)  # type: ignore[arg-type]
+    device = "cuda:0" if backend.family == "cuda" else "cpu"
+    spec = EngineSpec(threads=2, precision=precision, device=device, buckets=(1, 2, 4))  # type: ignore[arg-type]
     cache = EngineCache(folder)
     reference = engines.reference(bundle.graph, threads=2)
     build(bundle.graph, spec, backend, cache, made, reference)
     session, record = open_built(bundle.graph, spec, backend, cache, made)
     assert record.gate.passed
     assert record.gate.cam is not None
-    assert (session.precision, session.device) == (precision, "cpu")
+    assert (session.precision, session.device) == (precision, device)
+    if precision == "int8":
+        assert len(record.kept_fp32) < convolutions(bundle.graph), "some are INT8"
     found = session.run(made.gate[:2])
     assert np.abs(found["score"] - reference.run(made.gate[:2])["score"]).max() <= record.gate.worst
+
+
+def convolutions(graph: Path) -> int:
+    onnx: Any = importlib.import_module("onnx")
+    return sum(n.op_type == "Conv" for n in onnx.load(str(graph)).graph.node)
 
 
 @pytest.fixture(scope="module")
@@ -66,17 +84,31 @@ def few(demo: Bundle) -> Samples:
     return few_samples(demo)
 
 
+@pytest.fixture(scope="module")
+def calibrated(demo: Bundle, few: Samples) -> Quantiser:
+    """Once for all backends."""
+    assert few.calibration is not None
+    return Quantiser(demo.graph, few.calibration, least=FEW)
+
+
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+@pytest.mark.xdist_group("few samples of the bundle")
+@pytest.mark.parametrize("make", [OnnxRuntimeBackend, openvino, tensorrt])
 def test_the_shipped_bundle_passes_its_gate(
-    demo: Bundle, few: Samples, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    demo: Bundle,
+    few: Samples,
+    calibrated: Quantiser,
+    make: Callable[[], Backend],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    found = openvino() if name == "openvino" else OnnxRuntimeBackend()
-    monkeypatch.setattr(building, "Quantiser", functools.partial(Quantiser, least=FEW))
+    found = make()
+    monkeypatch.setattr(building, "Quantiser", lambda *_, **__: calibrated)
     gated(demo, few, found, tmp_path / "engines", "int8")
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.xdist_group("few samples of the bundle")
 def test_bf16_of_the_shipped_bundle_passes_its_gate(
     demo: Bundle, few: Samples, tmp_path: Path
 ) -> None:
@@ -86,12 +118,21 @@ def test_bf16_of_the_shipped_bundle_passes_its_gate(
     gated(demo, few, found, tmp_path / "engines", "bf16")
 
 
+@pytest.fixture(scope="module")
+def all_samples(demo: Bundle) -> Samples:
+    """What ``models build`` draws."""
+    return drawn(demo)
+
+
 @pytest.mark.nightly
-def test_the_shipped_bundle_passes_with_the_shipped_draws(demo: Bundle, tmp_path: Path) -> None:
-    made = drawn(demo)
-    assert made.calibration is not None
-    assert len(made.calibration) >= 300
-    gated(demo, made, OnnxRuntimeBackend(), tmp_path / "engines", "int8")
+@pytest.mark.xdist_group("shipped draws")
+@pytest.mark.parametrize("make", [OnnxRuntimeBackend, tensorrt])
+def test_the_shipped_bundle_passes_with_the_shipped_draws(
+    demo: Bundle, all_samples: Samples, make: Callable[[], Backend], tmp_path: Path
+) -> None:
+    assert all_samples.calibration is not None
+    assert len(all_samples.calibration) >= 300
+    gated(demo, all_samples, make(), tmp_path / "engines", "int8")
 
 
 @pytest.mark.timeout(300)

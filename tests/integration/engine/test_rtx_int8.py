@@ -10,7 +10,7 @@ import pytest
 from ra_engine.backends.trt.network import Recipe, build_plan
 from ra_engine.bundle import load_bundle
 from ra_engine.errors import BackendError
-from ra_engine.quantise import TAILS, Quantiser
+from ra_engine.quantise import Quantiser
 from ra_plugins.bundles import demo, locator
 from tests.support.rtx import builder
 from tests.support.zoo_graphs import SIZE, exported, outputs
@@ -33,8 +33,9 @@ def test_a_shipped_bundle_in_int8(name: str, tmp_path: Path) -> None:
     table = bundle.manifest.preprocessing
     target = tmp_path / "s8.onnx"
     made = Quantiser(bundle.graph, noise(table.rows, table.columns), least=4)
-    for tail in (TAILS[0], TAILS[-1]):
-        made.write(target, "s8", tail=tail)
+    ladder = made.ladder()
+    for front, tail in (ladder[0], ladder[-1]):
+        made.write(target, "s8", front=front, tail=tail)
         assert build_plan(api, target, Recipe()).outputs == bundle.outputs
 
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from ra_engine import build as building
 from ra_engine.backends.onnxruntime import OnnxRuntimeBackend
 from ra_engine.build import build, engine_key, is_built, key_inputs, open_built
 from ra_engine.cache import EngineCache
 from ra_engine.errors import BackendError, DriverError, GateError
+from ra_engine.gate import TOLERANCES, Tolerance
+from ra_engine.quantise import Quantiser
 from ra_engine.samples import Samples
 from ra_engine.spec import EngineSpec
 from tests.support.engines import GRAPH, FakeCompiler, images, samples
+from tests.support.networks import residual
 
 SPEC = EngineSpec(precision="fp16", device="cuda:0")
 REFERENCE = OnnxRuntimeBackend().load(GRAPH, EngineSpec())
@@ -97,3 +103,54 @@ def test_what_was_built_is_known_without_building(cache: EngineCache) -> None:
     assert is_built(GRAPH, SPEC, backend, cache, samples()), "a failed gate is remembered"
     with pytest.raises(DriverError):
         is_built(GRAPH, SPEC, FakeCompiler(driver=False), cache, samples())
+
+
+INT8 = EngineSpec(precision="int8")
+
+
+@pytest.fixture
+def quantised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Samples]:
+    """A network with three convolutions between its ends, and few images."""
+    pytest.importorskip("onnx", reason="install ra-daemon[build]")
+    monkeypatch.setattr(building, "Quantiser", functools.partial(Quantiser, least=8))
+    rows = np.random.default_rng(5).standard_normal((12, 1, 64, 48)).astype(np.float32)
+    held = Samples(gate=rows[8:], calibration=rows[:8], calibration_digest="d")
+    return residual(tmp_path / "graph.onnx"), held
+
+
+def kept(graph: Path, made: Samples, cache: EngineCache) -> tuple[str, ...]:
+    backend = OnnxRuntimeBackend()
+    truth = backend.load(graph, EngineSpec())
+    return build(graph, INT8, backend, cache, made, truth).record.kept_fp32
+
+
+def within(monkeypatch: pytest.MonkeyPatch, limit: float) -> None:
+    """Limits of INT8 that the small network keeps, or none can."""
+    wide = Tolerance(worst=limit, mean=limit, logit=limit, cam=1 - limit, place=limit)
+    monkeypatch.setitem(TOLERANCES, "int8", wide)
+
+
+def test_an_int8_file_without_room_has_the_longest_fp32_ends_that_keep_the_limits(
+    quantised: tuple[Path, Samples], cache: EngineCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph, made = quantised
+    within(monkeypatch, 100.0)
+    assert set(kept(graph, made, cache)) == {"stem", "density"}
+    monkeypatch.setattr(building, "_MARGIN", 0.0)
+    other = EngineCache(cache.folder.with_name("other"))
+    assert set(kept(graph, made, other)) == {"stem", "second", "shortcut", "density"}
+
+
+def test_int8_that_agrees_nowhere_is_refused_before_it_is_compiled(
+    quantised: tuple[Path, Samples], cache: EngineCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph, made = quantised
+    within(monkeypatch, 1e-7)
+    truth = OnnxRuntimeBackend().load(graph, EngineSpec())
+    backend = FakeCompiler(forms={"int8": "s8"})
+    for _ in range(2):
+        with pytest.raises(GateError, match="with 4 convolutions in FP32 failed the numeric gate"):
+            build(graph, INT8, backend, cache, made, truth)
+    assert backend.builds == []
+    assert is_built(graph, INT8, backend, cache, made), "it is remembered"
+    assert not list(cache.folder.glob("*.plan"))

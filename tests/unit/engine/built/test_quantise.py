@@ -14,7 +14,7 @@ from ra_engine import quantise
 from ra_engine.backends.onnxruntime import OnnxRuntimeBackend
 from ra_engine.errors import BackendError, RuntimeMissingError
 from ra_engine.gate import measure
-from ra_engine.quantise import TAILS, Quantiser
+from ra_engine.quantise import LADDER, Quantiser
 from ra_engine.spec import EngineSpec
 from tests.support.networks import residual
 
@@ -56,10 +56,20 @@ def test_first_convolution_and_head_stay_fp32(quantiser: Quantiser, tmp_path: Pa
 
 
 def test_a_longer_tail_keeps_what_is_near_the_head(quantiser: Quantiser, tmp_path: Path) -> None:
-    kept = [set(quantiser.write(tmp_path / f"{t}.onnx", "u8", tail=t)) for t in TAILS]
+    kept = [set(quantiser.write(tmp_path / f"{t}.onnx", "u8", tail=t)) for t in range(4)]
     assert kept[1] - kept[0] == {"second", "shortcut"}, "each is one convolution before the head"
     assert all(a <= b for a, b in itertools.pairwise(kept))
     assert kept[-1] == {"stem", "first", "second", "shortcut", "density"}
+
+
+def test_a_longer_front_keeps_what_is_near_the_image(quantiser: Quantiser, tmp_path: Path) -> None:
+    kept = [set(quantiser.write(tmp_path / f"{t}.onnx", "u8", front=t)) for t in range(3)]
+    assert kept[1] - kept[0] == {"first", "shortcut"}, "each is one convolution behind the stem"
+    assert kept[2] == {"stem", "first", "second", "shortcut", "density"}
+
+
+def test_the_ladder_ends_where_nothing_would_be_int8(quantiser: Quantiser) -> None:
+    assert quantiser.ladder() == LADDER[:2]
 
 
 def test_the_cpu_file_has_unsigned_activations_and_fuses_to_integer_kernels(
