@@ -23,9 +23,10 @@ _CODECS = {
     "1.2.840.10008.1.2.4.81": "jpegls_decode",
     "1.2.840.10008.1.2.4.90": "jpeg2k_decode",
     "1.2.840.10008.1.2.4.91": "jpeg2k_decode",
-    "1.2.840.10008.1.2.4.201": "htj2k_decode",
-    "1.2.840.10008.1.2.4.202": "htj2k_decode",
-    "1.2.840.10008.1.2.4.203": "htj2k_decode",
+    # OpenJPEG too: htj2k_decode swallows an error amid the image and leaves the rest unset
+    "1.2.840.10008.1.2.4.201": "jpeg2k_decode",
+    "1.2.840.10008.1.2.4.202": "jpeg2k_decode",
+    "1.2.840.10008.1.2.4.203": "jpeg2k_decode",
 }
 _END = b"\xff\xd9"
 """EOI of JPEG and JPEG-LS, EOC of JPEG 2000."""

@@ -4,17 +4,24 @@ are refused and end no process."""
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.encaps import encapsulate, generate_frames
-from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless
+from pydicom.uid import (
+    ExplicitVRLittleEndian,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    JPEG2000Lossless,
+)
 
 from ra_daemon.dicom import pixels, read
 from ra_daemon.errors import UnreadableError
@@ -29,7 +36,8 @@ DCMTK = {
     "jpeg-ls": (["dcmcjpls"], "dcmdjpls"),
     "rle": (["dcmcrle"], "dcmdrle"),
 }
-SYNTAXES = [*DCMTK, "jpeg-2000"]
+HTJ2K = {"htj2k": HTJ2KLossless, "htj2k-rpcl": HTJ2KLosslessRPCL}
+SYNTAXES = [*DCMTK, "jpeg-2000", *HTJ2K]
 KINDS = [(8, 0), (12, 0), (16, 0), (12, 1), (16, 1)]
 """Bits stored, pixel representation (1: two's complement)."""
 
@@ -65,6 +73,12 @@ def compressed(source: Path, syntax: str) -> Path:
         ds = dcmread(source)
         ds.compress(JPEG2000Lossless, generate_instance_uid=False)
         ds.save_as(target)
+    elif syntax in HTJ2K:
+        ds = dcmread(source)
+        ds.PixelData = encapsulate([high_throughput(ds, rpcl=syntax == "htj2k-rpcl")])
+        ds["PixelData"].VR, ds["PixelData"].is_undefined_length = "OB", True
+        ds.file_meta.TransferSyntaxUID = HTJ2K[syntax]
+        ds.save_as(target)
     else:
         encoder = DCMTK[syntax][0]
         require_tool(encoder[0], "dcmtk")
@@ -72,9 +86,28 @@ def compressed(source: Path, syntax: str) -> Path:
     return target
 
 
+def high_throughput(ds: Dataset, *, rpcl: bool) -> bytes:
+    """A code stream of OpenJPH with the precision that the header states.
+
+    The encoder knows 8 and 16 bits only. The transform is reversible, so depth and sign matter for
+    one thing, the level that a decoder adds to unsigned values: it is taken away here, and the
+    byte of depth and sign (Ssiz, behind 40 bytes of the SIZ segment) is written.
+    """
+    bits, sign = int(ds.BitsStored), int(ds.PixelRepresentation)
+    level = 0 if sign else 1 << (bits - 1)
+    signed = (ds.pixel_array.astype(np.int32) - level).astype(np.int16)
+    made = bytearray(imagecodecs.htj2k_encode(signed, reversible=True, tlm=rpcl))
+    depth = made.index(b"\xff\x51") + 40
+    assert made[depth] == 0x80 | 15
+    made[depth] = sign << 7 | bits - 1
+    assert made[made.index(b"\xff\x52") + 5] == 2, "the progression is RPCL"
+    assert not rpcl or b"\xff\x55" in made, "with a table of lengths"
+    return bytes(made)
+
+
 def by_the_oracle(target: Path, syntax: str) -> NDArray[Any]:
-    """DCMTK's decoder; OpenJPEG for JPEG 2000, which DCMTK has none for."""
-    if syntax == "jpeg-2000":
+    """DCMTK's decoder; OpenJPEG for JPEG 2000 and HTJ2K, which DCMTK has none for."""
+    if syntax == "jpeg-2000" or syntax in HTJ2K:
         ds = dcmread(target)
         ds.pixel_array_options(decoding_plugin="pylibjpeg")
         return ds.pixel_array
@@ -145,8 +178,11 @@ def test_a_cut_stream_is_refused_not_filled(
 
 @pytest.mark.parametrize("syntax", SYNTAXES)
 def test_flipped_bytes_end_in_a_refusal_or_an_image_of_the_right_size(
-    base: Path, tmp_path: Path, syntax: str
+    base: Path, tmp_path: Path, syntax: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A decoder's error amid the image is a refusal, not an array that is filled in part."""
+    swallowed: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda found: swallowed.append(found.exc_value))
     plain(base, tmp_path / "plain.dcm", 12, 0, "MONOCHROME2")
     target = compressed(tmp_path / "plain.dcm", syntax)
     random = np.random.default_rng(7)
@@ -163,3 +199,4 @@ def test_flipped_bytes_end_in_a_refusal_or_an_image_of_the_right_size(
         except Exception:  # noqa: BLE001 - read.decode makes UnreadableError of all of them
             continue
         assert found.shape == (96, 80)
+    assert swallowed == []
