@@ -34,7 +34,7 @@ if __name__ == "__main__":
 """
 
 
-def hollow_libraries(folder: Path) -> Path:
+def hollow_libraries(folder: Path, major: int = 11) -> Path:
     """Shared objects that let ``tensorrt_bindings`` be imported; every function gives null."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
@@ -42,7 +42,7 @@ def hollow_libraries(folder: Path) -> Path:
     source = folder / "hollow.c"
     source.write_text("".join(f"void *{name}(void) {{ return 0; }}\n" for name in _SYMBOLS))
     for name in _LIBRARIES:
-        soname = f"lib{name}.so.11"
+        soname = f"lib{name}.so.{major}"
         subprocess.run(
             [compiler, "-shared", "-fPIC", f"-Wl,-soname,{soname}",
              "-o", str(folder / soname), str(source)],
@@ -65,6 +65,19 @@ def environment(folder: Path, package: str) -> dict[str, str]:
     if package == "tensorrt_bindings":
         made["LD_LIBRARY_PATH"] = str(hollow_libraries(folder))
     return made
+
+
+def fetched(folder: Path, version: str) -> dict[str, str]:
+    """Environment in which the bindings of TensorRT ``version`` can be imported, from the index."""
+    target = folder / "bindings"
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-deps",
+         "--only-binary", ":all:", "--target", str(target), f"tensorrt-cu12-bindings=={version}"],
+        check=True, timeout=300,
+    )  # fmt: skip
+    libraries = hollow_libraries(folder, int(version.partition(".")[0]))
+    path = os.pathsep.join([str(target), os.environ.get("PYTHONPATH", "")])
+    return {**os.environ, "LD_LIBRARY_PATH": str(libraries), "PYTHONPATH": path}
 
 
 def write_stubs(package: str, module: str, folder: Path, env: dict[str, str]) -> None:

@@ -1,8 +1,9 @@
 """The part of the TensorRT Python API that we call, as types.
 
-TensorRT 11 and TensorRT-RTX 1.7 spell it alike; what only one of them has stands in ``OfRtx`` and
-is reached only there. ``tests/unit/engine/trt/test_api.py`` holds both real bindings against it:
-the vendor ships no stubs, so mypy reads stubs made from the installed modules.
+TensorRT 11 (and 10 from 10.3 on) and TensorRT-RTX 1.7 spell it alike; what only one of them has is
+in ``OfRtx`` and ``EngineOfRtx``, reached only there. ``tests/unit/engine/trt/test_api.py``
+holds all three real bindings against it: the vendor ships no stubs, so mypy reads stubs made from
+the installed modules.
 """
 
 from __future__ import annotations
@@ -244,10 +245,6 @@ class Engine(Protocol):
         """Scratch bytes that a context of a profile needs."""
         ...
 
-    def create_runtime_config(self) -> Any:
-        """An ``IRuntimeConfig``."""
-        ...
-
     def create_execution_context(self, strategy: Any, /) -> Any:
         """A ``Context``; takes an allocation strategy or a runtime configuration."""
         ...
@@ -266,6 +263,14 @@ class OfRtx(Protocol):
 
     def get_engine_validity(self, plan: bytes, /) -> Any:
         """(``EngineValidity``, diagnostics bits)."""
+        ...
+
+
+class EngineOfRtx(Protocol):
+    """What an engine of TensorRT-RTX has besides; TensorRT has it from 10.11 on."""
+
+    def create_runtime_config(self) -> Any:
+        """An ``IRuntimeConfig``."""
         ...
 
 

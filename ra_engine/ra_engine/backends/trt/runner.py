@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ra_engine.backends.trt.api import Context, Engine, TensorRt
+from ra_engine.backends.trt.api import Context, Engine, EngineOfRtx, TensorRt
 from ra_engine.backends.trt.cuda import Cuda
 from ra_engine.backends.trt.staging import shapes, slot
 from ra_engine.errors import BackendError, DeviceMemoryError, EngineFileError
@@ -163,7 +163,7 @@ class Runner:
         strategy: Any = getattr(self._api, "ExecutionContextAllocationStrategy")  # noqa: B009
         if not self._rtx:
             return strategy.USER_MANAGED
-        settings = self._engine.create_runtime_config()
+        settings = cast("EngineOfRtx", self._engine).create_runtime_config()
         settings.set_execution_context_allocation_strategy(strategy.USER_MANAGED)
         graphs: Any = getattr(self._api, "CudaGraphStrategy")  # noqa: B009
         settings.cuda_graph_strategy = graphs.WHOLE_GRAPH_CAPTURE

@@ -11,7 +11,7 @@ import pytest
 
 from ra_engine.backends.trt.api import ENUMS, ENUMS_RTX, members
 from tests.support.trt import FakeTrt
-from tests.support.trt_stubs import environment, write_stubs
+from tests.support.trt_stubs import environment, fetched, write_stubs
 
 BINDINGS = [("tensorrt_rtx_bindings", "tensorrt_rtx"), ("tensorrt_bindings", "tensorrt")]
 
@@ -33,13 +33,17 @@ def tensor(x: trt.ITensor) -> api.Tensor: return x
 def times(x: trt.ITimingCache) -> api.TimingCache: return x
 def module() -> api.TensorRt: return trt
 """
-RTX = "def rtx(x: trt.Runtime) -> api.OfRtx: return x\n"
+RTX = """\
+def rtx(x: trt.Runtime) -> api.OfRtx: return x
+def engine_of_rtx(x: trt.ICudaEngine) -> api.EngineOfRtx: return x
+"""
 
 NAMES = """
 import importlib, json, sys
 from ra_engine.backends.trt.api import ENUMS, ENUMS_RTX, members
 module = importlib.import_module(sys.argv[1])
-print(json.dumps([list(members(module, ENUMS)), list(members(module, ENUMS_RTX))]))
+found = module.__version__
+print(json.dumps([found, list(members(module, ENUMS)), list(members(module, ENUMS_RTX))]))
 """
 
 
@@ -57,30 +61,50 @@ def complaints(text: str, folder: Path, env: dict[str, str]) -> list[str]:
     return [line for line in done.stdout.splitlines() if line.startswith(str(check))]
 
 
+def accepted(package: str, module: str, folder: Path, env: dict[str, str]) -> None:
+    """Mypy takes the bindings for our Protocols, and would see one that is not."""
+    write_stubs(package, module, folder, env)
+    text = CHECK.format(package=package) + (RTX if "rtx" in package else "")
+    assert complaints(text, folder, env) == []
+    wrong = text.replace("ITimingCache) -> api.TimingCache", "ITimingCache) -> api.Context")
+    assert len([c for c in complaints(wrong, folder, env) if "error:" in c]) == 1
+
+
+def absent(package: str, env: dict[str, str]) -> tuple[str, list[str], list[str]]:
+    """Version of the bindings, and names of ours that they lack: of all, of TensorRT-RTX."""
+    done = subprocess.run(
+        [sys.executable, "-c", NAMES, package], capture_output=True, text=True, env=env, check=True
+    )
+    version, both, rtx = json.loads(done.stdout.splitlines()[-1])
+    return version, both, rtx
+
+
 @pytest.mark.parametrize(("package", "module"), BINDINGS)
 def test_mypy_accepts_the_real_bindings_as_our_api(
     package: str, module: str, tmp_path: Path
 ) -> None:
-    env = environment(tmp_path, package)
-    write_stubs(package, module, tmp_path, env)
-    text = CHECK.format(package=package) + (RTX if "rtx" in package else "")
-    assert complaints(text, tmp_path, env) == []
-    wrong = text.replace("ITimingCache) -> api.TimingCache", "ITimingCache) -> api.Context")
-    assert len([c for c in complaints(wrong, tmp_path, env) if "error:" in c]) == 1
+    accepted(package, module, tmp_path, environment(tmp_path, package))
 
 
 @pytest.mark.parametrize(("package", "module"), BINDINGS)
 def test_every_enumeration_member_that_we_name_exists(
     package: str, module: str, tmp_path: Path
 ) -> None:
-    env = environment(tmp_path, package)
-    done = subprocess.run(
-        [sys.executable, "-c", NAMES, package], capture_output=True, text=True, env=env, check=True
-    )
-    both, rtx = json.loads(done.stdout.splitlines()[-1])
+    _version, both, rtx = absent(package, environment(tmp_path, package))
     assert both == []
     if "rtx" in package:
         assert rtx == []
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("version", ["10.3.0", "10.*"])
+def test_tensorrt_10_speaks_the_same_api(version: str, tmp_path: Path) -> None:
+    """The oldest that the documentation names, and the newest that the index has."""
+    env = fetched(tmp_path, version)
+    found, both, _rtx = absent("tensorrt_bindings", env)
+    assert found.startswith(version.removesuffix("*"))
+    assert both == []
+    accepted("tensorrt_bindings", "tensorrt", tmp_path, env)
 
 
 def test_the_double_has_them_too() -> None:
