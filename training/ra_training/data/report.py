@@ -86,7 +86,7 @@ class Account:
 
     def name(self, path: Path) -> str:
         """Path below the root, with forward slashes."""
-        return path.relative_to(self.root).as_posix() if path.is_absolute() else path.as_posix()
+        return (path.relative_to(self.root) if path.is_relative_to(self.root) else path).as_posix()
 
     def read(self, path: Path) -> None:
         """A file was used."""

@@ -44,6 +44,7 @@ def test_bone_age_tells_what_it_cannot_use(tmp_path: Path) -> None:
     root = sets.rsna(tmp_path)
     with (root / "boneage-training-dataset.csv").open("a") as stream:
         stream.write("1379,90,True\n1377,91,True\n1380,old,True\n1381,90,perhaps\n")
+        stream.write("1382,90,5,True\n1383\n")
     sets.picture(root / "train" / "9999.png")
     (root / "train" / "1378.png").write_bytes((root / "train" / "1378.png").read_bytes()[:90])
     (root / "readme.txt").write_text("hello")
@@ -53,12 +54,23 @@ def test_bone_age_tells_what_it_cannot_use(tmp_path: Path) -> None:
         "boneage-training-dataset.csv:5": "row-duplicate",
         "boneage-training-dataset.csv:6": "label-invalid",
         "boneage-training-dataset.csv:7": "label-invalid",
+        "boneage-training-dataset.csv:8": "row-width",
+        "boneage-training-dataset.csv:9": "row-width",
         "train/9999.png": "label-missing",
         "train/1378.png": "image-unreadable",
     }
     assert found.report.aside == {"readme.txt": "not part of this layout"}
     assert {s.key for s in found.samples} == {"rsna-1377", "rsna-2001"}
     accounted(found, root)
+
+
+def test_names_in_a_report_begin_below_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sets.rsna(tmp_path / "own")
+    monkeypatch.chdir(tmp_path)
+    report = read("rsna", Path("own")).report
+    assert "train/1377.png" in report.read
 
 
 def test_h1200_joins_grades_crops_boxes_and_masks(tmp_path: Path) -> None:

@@ -41,7 +41,10 @@ def test_score_visit_and_readers(tmp_path: Path) -> None:
         (["a.png", "", "", "both", "1", "", ""], "label-invalid"),
         (["a.png", "p", "", "foot", "1", "", ""], "label-invalid"),
         (["../a.png", "p", "", "both", "1", "", ""], "label-invalid"),
+        (["a.png", "p", "", "both", "1_2", "", ""], "label-invalid"),
         (["c.png", "p", "", "both", "1", "", ""], "image-missing"),
+        (["a.png", "p", "", "both", "12", "5", "", ""], "row-width"),
+        (["a.png", "p", "", "both"], "row-width"),
     ],
 )
 def test_bad_rows_are_refused_with_their_line(tmp_path: Path, line: list[str], code: str) -> None:
@@ -64,6 +67,39 @@ def test_a_total_that_its_joints_deny_is_refused(tmp_path: Path) -> None:
     found = read("table", tmp_path)
     assert [(s.key, s.score) for s in found.samples] == [("b.png", 31)]
     assert "add up to 31" in found.report.refused[0].reason
+
+
+def test_columns_are_read_in_capitals_or_not(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    table(
+        tmp_path / "labels.csv",
+        ["IMAGE", "Patient_ID", "Hands", "Reader_Ann", "l_be_mcp-i", "R_jsn_STT"],
+        ["a.png", "p", "Both", "7", "3", "2"],
+    )
+    found = read("table", tmp_path)
+    (sample,) = found.samples
+    assert dict(sample.joints) == {"L_BE_MCP-I": 3, "R_JSN_STT": 2}
+    assert (dict(sample.readers), sample.score) == ({"Ann": 7}, 7)
+    assert not found.report.notes
+
+
+def test_columns_that_are_not_read_are_named(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    head = ["image", "patient", "total", "Score SvdH", "svdh", "L_BE_Nose", ""]
+    table(tmp_path / "labels.csv", head, ["a.png", "p", "4", "5", "6", "1", "x"])
+    found = read("table", tmp_path)
+    assert [s.score for s in found.samples] == [4]
+    assert found.report.notes == (
+        "labels.csv: columns not read: Score SvdH, svdh, L_BE_Nose, (no name)",
+    )
+
+
+@pytest.mark.parametrize("twin", ["Score", "l be mcp-i", "READER_A"])
+def test_two_spellings_of_a_column_are_refused(tmp_path: Path, twin: str) -> None:
+    head = ["image", "patient", "score", "L_BE_MCP-I", "reader_A", twin]
+    table(tmp_path / "labels.csv", head)
+    with pytest.raises(TrainingError, match="two columns of one"):
+        read("table", tmp_path)
 
 
 def test_two_tables_are_ambiguous(tmp_path: Path) -> None:

@@ -52,24 +52,26 @@ def _table(
     account: Account, path: Path, drafts: dict[str, tuple[str, float | None, Sex | None]]
 ) -> bool:
     try:
-        header, found = rows(path)
+        found = rows(path)
     except TrainingError as error:
         account.refuse(path, error.code, error.text, error.hint)
         return False
-    name, months = column(header, _IDS), column(header, _MONTHS)
-    male, sex = column(header, _MALE), column(header, _SEX)
+    name, months = column(found.header, _IDS), column(found.header, _MONTHS)
+    sex = column(found.header, _MALE) or column(found.header, _SEX)
     if name is None:
         account.aside(path, "no identifier column")
         return False
     account.read(path)
+    found.refuse_odd(account, path)
+    found.note_unread(account, path, (name, months, sex))
     if months is None:
         account.note(f"{account.name(path)} has no bone ages: its images get none")
-    for line, row in found:
+    for line, row in found.rows:
         where = f"{account.name(path)}:{line}"
         key = row[name].removesuffix(".png")
         try:
             age = number(row[months], 1, _MAX_MONTHS) if months is not None else None
-            own = _sex(row[male or sex or ""]) if male or sex else None
+            own = _sex(row[sex]) if sex is not None else None
         except ValueError as error:
             account.refuse(where, "label-invalid", str(error), "correct the cell")
             continue

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from ra_training.data.readers.tables import column, number, rows
+from ra_training.data.readers.tables import Table, bare, column, number, rows
 from ra_training.data.report import Account, DataSet
 from ra_training.data.sample import Hands, Sample, Sex
 from ra_training.errors import TrainingError
@@ -27,6 +28,21 @@ _HANDS: dict[str, Hands] = {
 _SEX: dict[str, Sex | None] = {"f": "F", "female": "F", "m": "M", "male": "M", "": None}
 JOINTS = {f"{side}_{site}": max_grade(site) for side in "LR" for site in SITES}
 """Joint columns and their highest grades."""
+_READER = "reader_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Columns:
+    """The header's own spellings.
+
+    Attributes:
+        names: key of ``_COLUMNS`` -> column or None; joints: column -> our name of the site;
+            readers: column -> name of the reader.
+    """
+
+    names: Mapping[str, str | None]
+    joints: Mapping[str, str]
+    readers: Mapping[str, str]
 
 
 def read(root: Path, *, source: str = "table") -> DataSet:
@@ -41,27 +57,38 @@ def read(root: Path, *, source: str = "table") -> DataSet:
     """
     account = Account(source, root)
     path = _find(account)
-    header, found = rows(path)
-    names = {key: column(header, spellings) for key, spellings in _COLUMNS.items()}
+    found = rows(path)
+    columns = _columns(path, found)
+    account.read(path)
+    found.refuse_odd(account, path)
+    found.note_unread(account, path, [*columns.names.values(), *columns.joints, *columns.readers])
+    drafts: list[tuple[str, Sample]] = []
+    for line, row in found.rows:
+        where = f"{account.name(path)}:{line}"
+        try:
+            drafts.append((where, _sample(root, row, columns, source)))
+        except ValueError as error:
+            account.refuse(where, "label-invalid", str(error), "correct the row")
+    return account.close(_with_images(account, drafts))
+
+
+def _columns(path: Path, found: Table) -> _Columns:
+    names = {key: column(found.header, spellings) for key, spellings in _COLUMNS.items()}
     if names["image"] is None or names["patient"] is None:
         raise TrainingError(
             code="table-columns",
             text=f"{path.name} has no image column, or no patient column",
             hint="name them image and patient",
         )
-    account.read(path)
-    joints = {h: h for h in header if h in JOINTS}
-    for name in header:
-        if name[:5] in ("L_BE_", "R_BE_", "L_JSN", "R_JSN") and name not in JOINTS:
-            account.note(f"column {name} is no site that we know: not read")
-    drafts: list[tuple[str, Sample]] = []
-    for line, row in found:
-        where = f"{path.name}:{line}"
-        try:
-            drafts.append((where, _sample(root, row, names, tuple(joints), source)))
-        except ValueError as error:
-            account.refuse(where, "label-invalid", str(error), "correct the row")
-    return account.close(_with_images(account, drafts))
+    sites = {bare(site): site for site in JOINTS}
+    joints = {h: sites[bare(h)] for h in found.header if bare(h) in sites}
+    if len(set(joints.values())) != len(joints):
+        raise TrainingError(
+            code="table-columns", text=f"{path.name} has two columns of one site",
+            hint="keep one",
+        )  # fmt: skip
+    readers = {h: h[len(_READER) :] for h in found.header if h.lower().startswith(_READER)}
+    return _Columns(names=names, joints=joints, readers=readers)
 
 
 def _find(account: Account) -> Path:
@@ -96,15 +123,9 @@ def _with_images(account: Account, drafts: list[tuple[str, Sample]]) -> list[Sam
     return list(kept.values())
 
 
-def _sample(
-    root: Path,
-    row: Mapping[str, str],
-    names: Mapping[str, str | None],
-    columns: tuple[str, ...],
-    source: str,
-) -> Sample:
+def _sample(root: Path, row: Mapping[str, str], columns: _Columns, source: str) -> Sample:
     def cell(key: str) -> str:
-        name = names[key]
+        name = columns.names[key]
         return row[name] if name is not None else ""
 
     if not cell("image") or not cell("patient"):
@@ -115,13 +136,9 @@ def _sample(
     if not image.is_relative_to(root.resolve()):
         raise ValueError("the image lies outside the folder")
     hands = _HANDS[cell("hands").lower()]
-    joints = {c: _grade(c, row[c]) for c in columns if row[c]}
+    joints = {site: _grade(site, row[c]) for c, site in columns.joints.items() if row[c]}
     limit = 140.0 if hands in ("left", "right") else 280.0
-    readers = {
-        name.removeprefix("reader_"): number(text, 0, limit)
-        for name, text in row.items()
-        if name.startswith("reader_") and text
-    }
+    readers = {n: number(row[c], 0, limit) for c, n in columns.readers.items() if row[c]}
     return Sample(
         key=image.relative_to(root.resolve()).as_posix(), patient_id=cell("patient"),
         visit=cell("visit") or "1", source=source, image=image, hands=hands,
