@@ -109,8 +109,9 @@ def test_every_band_of_the_score_has_intervals(tmp_path: Path) -> None:
     made = study(tmp_path)
     sets = fake_runs(made, tmp_path)
     results = collect(made, sets, tmp_path)
-    bands = tables.groups(results, stacked(results), sets.test.samples, 30)[0]
-    assert bands.name == "bands"
+    groups = tables.groups(results, stacked(results), sets.test.samples, 30)
+    assert [t.name for t in groups] == ["bands", "sources", "readers", "sites"]
+    bands = groups[0]
     assert [r[0] for r in bands.rows] == ["0", "1-10", "11-50", "over 50"]
     assert sum(int(r[1]) for r in bands.rows) == len(sets.test)
     cells = dict(zip(bands.columns, bands.rows[0], strict=True))
@@ -188,6 +189,14 @@ def test_the_page_needs_no_other_file_and_says_what_it_is(tmp_path: Path) -> Non
     assert "<script>" not in page
     assert page.count("data:image/png;base64,") == 2
     assert not re.search(r"(?:src|href)=\"(?!data:)", page)
+
+
+def test_a_study_of_prepared_sets_is_labelled_real(tmp_path: Path) -> None:
+    page = report.write(
+        tmp_path / "report.html", name="S", label=study(tmp_path).label, facts="f", tables=[],
+        figures={}, configuration="{}",
+    ).read_text()  # fmt: skip
+    assert "<b>Real images.</b> Published figures were taken on other patients" in page
 
 
 def test_a_figure_has_the_same_bytes_again(tmp_path: Path) -> None:
