@@ -111,13 +111,39 @@ def test_temperature_against_scikit_learn() -> None:
     assert own == pytest.approx(theirs.predict_proba(logits), abs=5e-3)
 
 
+def _cumulative(cuts: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Logits of P(class > j), 2.5 times too sure, and classes drawn by the true ones."""
+    draw = np.random.default_rng(7)
+    latent = draw.normal(0, 3, (n, 1))
+    truth = (latent + draw.logistic(0, 1, (n, 1)) > cuts).sum(1)
+    return 2.5 * (latent - cuts), truth
+
+
 def test_cumulative_temperature_finds_the_scale() -> None:
-    draw = np.random.default_rng(6)
-    latent = draw.normal(0, 3, 4000)
-    cuts = np.array([-2.0, 0.0, 2.0])
-    truth = (latent[:, None] + draw.logistic(0, 1, (4000, 1)) > cuts).sum(1)
-    logits = latent[:, None] - cuts
-    assert temperature.fit_cumulative(2.5 * logits, truth) == pytest.approx(2.5, rel=0.08)
+    logits, truth = _cumulative(np.array([-2.0, 0.0, 2.0]), 4000)
+    assert temperature.fit_cumulative(logits, truth) == pytest.approx(2.5, rel=0.08)
+
+
+def test_cumulative_temperature_of_two_classes_against_statsmodels() -> None:
+    api = pytest.importorskip("statsmodels.api", reason="pip install -e .[dev]")
+    logits, truth = _cumulative(np.array([0.5]), 800)
+    theirs = api.Logit(truth, logits).fit(disp=0).params[0]
+    assert temperature.fit_cumulative(logits, truth) == pytest.approx(1 / theirs, rel=1e-4)
+
+
+def test_cumulative_temperature_of_many_classes_against_scipy() -> None:
+    metrics = pytest.importorskip("sklearn.metrics", reason="pip install -e .[dev]")
+    from scipy import optimize, stats
+
+    logits, truth = _cumulative(np.array([-2.0, 0.0, 2.0]), 800)
+
+    def loss(log_scale: np.ndarray) -> float:
+        above = stats.logistic.cdf(logits, scale=np.exp(log_scale))
+        shares = -np.diff(np.hstack([np.ones((800, 1)), above, np.zeros((800, 1))]))
+        return float(metrics.log_loss(truth, shares))
+
+    best = np.exp(optimize.minimize(loss, [0.0], method="Nelder-Mead", tol=1e-7).x[0])
+    assert temperature.fit_cumulative(logits, truth) == pytest.approx(best, rel=1e-4)
 
 
 def test_probabilities_are_shares_even_where_logits_cross() -> None:

@@ -74,6 +74,17 @@ def test_limits_of_agreement_hold_95_percent_of_normal_differences() -> None:
     assert (low, high) == pytest.approx((3 - 1.96 * 2, 3 + 1.96 * 2), abs=0.06)
 
 
+def test_bias_and_limits_of_agreement_against_scipy() -> None:
+    truth, predicted = _cases(80)
+    gap = predicted - truth
+    paired = stats.ttest_rel(predicted, truth).confidence_interval(0.95)
+    assert agreement.bias(truth, predicted) == pytest.approx((paired.low + paired.high) / 2)
+    want = stats.norm.interval(0.95, gap.mean(), stats.tstd(gap))
+    assert agreement.limits_of_agreement(truth, predicted) == pytest.approx(want, rel=1e-4)
+    found = agreement.agreement(truth, predicted)
+    assert (found["loa_low"], found["loa_high"]) == pytest.approx(want, rel=1e-4)
+
+
 def test_all_figures_have_a_name() -> None:
     found = agreement.agreement(*_cases())
     assert set(found) == {

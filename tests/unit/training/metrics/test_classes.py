@@ -32,6 +32,23 @@ def test_against_scikit_learn() -> None:
     )
 
 
+def test_within_one_and_balanced_error_against_scikit_learn() -> None:
+    metrics = pytest.importorskip("sklearn.metrics", reason="pip install -e .[dev]")
+    truth, predicted = _cases()
+    table = metrics.confusion_matrix(truth, predicted, normalize="all")
+    near = sum(np.trace(table, offset=k) for k in (-1, 0, 1))
+    assert classes.within_one(truth, predicted) == pytest.approx(near)
+    rare = (truth > 2) | (np.arange(len(truth)) % 9 == 0)  # few cases of the first classes
+    each = [
+        metrics.mean_absolute_error(truth[rare & (truth == k)], predicted[rare & (truth == k)])
+        for k in range(10)
+    ]
+    assert classes.balanced_error(truth[rare], predicted[rare]) == pytest.approx(np.mean(each))
+    assert classes.mean_error(truth[rare], predicted[rare]) != pytest.approx(
+        np.mean(each), rel=0.01
+    )
+
+
 def test_correlation_against_scipy() -> None:
     stats = pytest.importorskip("scipy.stats")
     truth, predicted = _cases()

@@ -34,6 +34,28 @@ def test_pointing() -> None:
     assert pointing_hit(cam, _mask())
 
 
+def test_energy_and_pointing_against_scipy() -> None:
+    ndimage = pytest.importorskip("scipy.ndimage")
+    draw = np.random.default_rng(4)
+    cams = draw.normal(0, 1, (40, 10, 10))
+    masks = draw.random((40, 10, 10)) < 0.3
+    shares, hits, near = [], [], []
+    for cam, mask in zip(cams, masks, strict=True):
+        positive = np.clip(cam, 0, None)
+        shares.append(ndimage.sum_labels(positive, mask, 1) / ndimage.sum_labels(positive))
+        place = ndimage.maximum_position(cam)
+        hits.append(bool(mask[place]))
+        near.append(bool(ndimage.binary_dilation(mask, np.ones((3, 3)))[place]))
+    assert [energy_share(c, m) for c, m in zip(cams, masks, strict=True)] == pytest.approx(shares)
+    assert [pointing_hit(c, m) for c, m in zip(cams, masks, strict=True)] == hits
+    found = [pointing_hit(c, m, tolerance=1) for c, m in zip(cams, masks, strict=True)]
+    assert found == near
+    assert 0 < sum(hits) < sum(near) <= 40
+    whole = explain(cams, masks)
+    assert (whole.energy, whole.hits) == pytest.approx((np.mean(shares), np.mean(hits)))
+    assert whole.area == pytest.approx(ndimage.mean(masks))
+
+
 def test_sound_images_and_empty_maps_are_left_out() -> None:
     cams = np.stack([np.where(_mask(), 1.0, 0.0), np.ones((10, 10)), -np.ones((10, 10))])
     masks = np.stack([_mask(), np.zeros((10, 10), bool), _mask()])
