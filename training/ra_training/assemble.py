@@ -18,16 +18,18 @@ from ra_training.cohorts import THRESHOLDS
 from ra_training.graphs import LocatorGraph, ScoreGraph, export
 from ra_training.locator.scenes import HAND, cached_scenes
 from ra_training.locator.scenes import SPEC as LOCATOR_SPEC
-from ra_training.locator.train import embeddings
+from ra_training.locator.train import embeddings, tensors
 from ra_training.nets import DensityNet, LocatorNet
 from ra_training.phantom import PHANTOM_VERSION
 from ra_training.scorer.bands import BANDS, EDGES_BOTH, EDGES_HAND
 from ra_training.scorer.crops import SPEC as SCORE_SPEC
 from ra_training.scorer.crops import cached_crops
-from ra_training.scorer.train import Member
+from ra_training.scorer.train import Member, plain
 
 RUBRIC = "SvdH 1999 (16 erosion 0-5, 15 JSN 0-4 a hand)"
 SCORE_OUTPUTS = ["members", "score", "class_logits", "cam"]
+COMPARED = 16
+"""Held-out images on which a graph is compared with its networks."""
 LOCATOR_OUTPUTS = ["heat", "offset", "kind", "physes", "embedding"]
 
 
@@ -46,8 +48,9 @@ def score_graph(runs: Path, table: dict[str, Any], path: Path) -> dict[str, Any]
         columns.append(member.predict(held)[0].astype(np.float64))
     weights = calibrate.stack(np.stack(columns, 1), held.totals.astype(np.float64))
     export(
-        ScoreGraph(nets, weights, 0.0), (SCORE_SPEC.rows, SCORE_SPEC.columns), SCORE_OUTPUTS, path
-    )
+        ScoreGraph(nets, weights, 0.0), (SCORE_SPEC.rows, SCORE_SPEC.columns), SCORE_OUTPUTS, path,
+        images=plain(torch.from_numpy(held.pixels[:COMPARED])),
+    )  # fmt: skip
     return {"weights": weights}
 
 
@@ -59,13 +62,11 @@ def locator_graph(runs: Path, table: dict[str, Any], folder: Path) -> dict[str, 
     net = LocatorNet()
     net.load_state_dict(load_file(runs / f"locator-{table['steps']}" / "last.safetensors"))
     net.eval()
-    export(
-        LocatorGraph(net),
-        (LOCATOR_SPEC.rows, LOCATOR_SPEC.columns),
-        LOCATOR_OUTPUTS,
-        folder / "graph.onnx",
-    )
     held = cached_scenes(runs, table["held_scenes"], table["held_seed"])
+    export(
+        LocatorGraph(net), (LOCATOR_SPEC.rows, LOCATOR_SPEC.columns), LOCATOR_OUTPUTS,
+        folder / "graph.onnx", images=tensors(held.pixels[:COMPARED]),
+    )  # fmt: skip
     with torch.no_grad():
         found = embeddings(net, held)
     hands = held.kind == HAND

@@ -7,9 +7,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ra_engine.backends.onnxruntime import OnnxRuntimeBackend
+from ra_engine.spec import EngineSpec
+from ra_training.errors import TrainingError
 from ra_training.nets import DensityNet, LocatorNet
 
 OPSET = 20
+PARITY = 1e-4
+"""Greatest difference of torch and ONNX Runtime in an output, as a share of its scale."""
 
 
 class ScoreGraph(nn.Module):
@@ -49,8 +54,18 @@ class LocatorGraph(nn.Module):
         return (torch.sigmoid(heat), *rest)
 
 
-def export(module: nn.Module, size: tuple[int, int], outputs: list[str], path: Path) -> None:
-    """Write a graph with input ``x`` (b, 1, rows, columns)."""
+def export(
+    module: nn.Module, size: tuple[int, int], outputs: list[str], path: Path,
+    *, images: Tensor | None = None,
+) -> None:  # fmt: skip
+    """Write a graph with input ``x`` (b, 1, rows, columns).
+
+    Args:
+        images: (n, 1, rows, columns) on which ``agree`` compares the graph with the module.
+
+    Raises:
+        TrainingError: as ``agree``.
+    """
     module.eval()
     batch = torch.export.Dim("b", min=1, max=64)
     torch.onnx.export(
@@ -58,3 +73,30 @@ def export(module: nn.Module, size: tuple[int, int], outputs: list[str], path: P
         dynamic_shapes=({0: batch},), input_names=["x"], output_names=outputs,
         external_data=False, opset_version=OPSET, verbose=False,
     )  # fmt: skip
+    if images is not None:
+        agree(module, outputs, path, images)
+
+
+def agree(module: nn.Module, outputs: list[str], path: Path, images: Tensor) -> None:
+    """Compare ONNX Runtime with torch, both in FP32 on the CPU, in every output.
+
+    The difference of an output is the greatest absolute one over all images and places; its scale
+    is torch's greatest absolute value there. The difference is at most ``PARITY`` times the scale.
+
+    Raises:
+        TrainingError: an output differs by more, or is no finite number.
+    """
+    session = OnnxRuntimeBackend().load(path, EngineSpec(threads=torch.get_num_threads()))
+    said = session.run(images.numpy())
+    with torch.inference_mode():
+        values = module(images)
+    for name, value in zip(outputs, values, strict=True):
+        want = value.numpy()
+        gap, scale = float(abs(said[name] - want).max()), float(abs(want).max())
+        if not gap <= PARITY * scale:
+            raise TrainingError(
+                code="export-differs",
+                text=f"the exported graph differs from its networks by {gap:.2g} in {name}, "
+                f"whose scale is {scale:.2g}",
+                hint="report this with the versions of torch, onnxruntime and onnxscript",
+            )

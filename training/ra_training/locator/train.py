@@ -123,6 +123,11 @@ def _loss(net: LocatorNet, x: Tensor, points: Tensor, kinds: Tensor, physes: Ten
     return 0.05 * heat_loss + 20 * offset_loss + kind_loss + 0.3 * phys_loss
 
 
+def tensors(pixels: NDArray[np.uint8]) -> Tensor:
+    """(n, 256, 256) tones -> (n, 1, 256, 256), standardised as serving does."""
+    return ((torch.from_numpy(pixels).float() / 255 - SPEC.mean) / SPEC.std)[:, None]
+
+
 def embeddings(net: LocatorNet, scenes: Scenes, batch: int = 64) -> dict[str, NDArray[np.float32]]:
     """All outputs on held-out scenes, by name."""
     found: dict[str, list[NDArray[np.float32]]] = {
@@ -130,11 +135,7 @@ def embeddings(net: LocatorNet, scenes: Scenes, batch: int = 64) -> dict[str, ND
     }
     with torch.no_grad():
         for i in range(0, len(scenes.pixels), batch):
-            x = (
-                (torch.from_numpy(scenes.pixels[i : i + batch]).float() / 255 - SPEC.mean)
-                / SPEC.std
-            )[:, None]
-            heat, *rest = net(x)
+            heat, *rest = net(tensors(scenes.pixels[i : i + batch]))
             for name, value in zip(found, (torch.sigmoid(heat), *rest), strict=True):
                 found[name].append(value.numpy())
     return {k: np.concatenate(v) for k, v in found.items()}

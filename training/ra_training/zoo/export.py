@@ -102,12 +102,17 @@ def export_graph(
     members: Sequence[tuple[Backbone, Head]], weights: Sequence[float], path: Path,
     *, size: tuple[int, int], offset: float = 0.0, cam: Method = "hirescam",
     classes: Sequence[tuple[Backbone, Head]] = (), temperature: float = 1.0, flip: bool = False,
+    images: Tensor | None = None,
 ) -> Path:  # fmt: skip
     """Write an ensemble as ONNX (opset 20, FP32, any batch, fixed rows and columns).
 
     Args:
         classes: networks of the class, whose logits stand for those of the members.
         temperature: divides the logits of ``classes``.
+        images: (n, 1, rows, columns) on which the graph is compared with its networks.
+
+    Raises:
+        TrainingError: as ``graphs.agree``.
     """
     explained = [Explained(b, h, cam) for b, h in members]
     outputs = list(OUTPUTS)
@@ -120,7 +125,7 @@ def export_graph(
     ):
         outputs.remove("class_logits")
         graph = _Scores(graph)
-    export(graph.eval(), size, outputs, path)
+    export(graph.eval(), size, outputs, path, images=images)
     return path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +25,9 @@ from ra_plugins.svdh import SvdhScorer  # noqa: E402
 from ra_training.cli import main  # noqa: E402
 from ra_training.data.prepared import Unit  # noqa: E402
 from ra_training.errors import TrainingError  # noqa: E402
+from ra_training.graphs import PARITY  # noqa: E402
 from ra_training.study.cards import study_card  # noqa: E402
+from ra_training.study.carried import carry  # noqa: E402
 from ra_training.study.config import Study  # noqa: E402
 from ra_training.study.export import export  # noqa: E402
 from ra_training.study.plan import specs  # noqa: E402
@@ -33,6 +36,8 @@ from ra_training.study.run import execute  # noqa: E402
 from ra_training.study.sets import Sets, open_sets  # noqa: E402
 from ra_training.study.stacks import stacked  # noqa: E402
 from ra_training.zoo.augment import plain  # noqa: E402
+from ra_training.zoo.export import OUTPUTS, Classes, Ensemble, Explained  # noqa: E402
+from ra_training.zoo.member import load  # noqa: E402
 from tests.unit.training.study.fakes import study  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("study-export")  # two studies are trained once for all
@@ -43,7 +48,10 @@ Finished = tuple[Study, Sets, Path]
 def finished(root: Path, unit: Unit) -> Finished:
     """A study of one arm with two folds, every run trained."""
     torch.set_num_threads(1)
-    made = study(root, unit, seeds=[0], schemes=["scratch"], class_losses=["coral"])
+    made = study(
+        root, unit, architectures=["resnet18"], seeds=[0], schemes=["scratch"],
+        class_losses=["coral"],
+    )  # fmt: skip
     sets = open_sets(made, root)
     for spec in specs(made):
         assert execute(spec, sets, root, data_digest=sets.digest())
@@ -81,19 +89,54 @@ def test_the_bundle_says_what_the_stack_said(images: Finished, bundle: Bundle) -
     results = collect(made, sets, root)
     found = stacked(results)
     out = said(bundle, sets.test.pixels)
-    assert out["score"] == pytest.approx(found.score["nnls"][0], abs=1e-2)
+    stack = found.score["nnls"][0]
+    assert out["score"] == pytest.approx(stack, abs=PARITY * np.abs(stack).max())
     (cell,) = results.class_cells
-    ratio = out["class_logits"] / cell.test_logits[0]
-    assert np.allclose(ratio, ratio.mean(), rtol=1e-3), "one temperature for all"
+    temperature = carry(made, results, found, root).temperature
+    want = cell.test_logits[0] / temperature
+    assert out["class_logits"] == pytest.approx(want, abs=PARITY * np.abs(want).max())
     manifest = bundle.manifest
     assert (manifest.unit, manifest.intended_use, manifest.hands) == ("image", "research", {2})
     assert manifest.score is not None
-    assert manifest.score.members == ("mobilenet_v2 scratch fold 1", "mobilenet_v2 scratch fold 2")
+    assert manifest.score.members == ("resnet18 scratch fold 1", "resnet18 scratch fold 2")
     assert manifest.severity is not None
     assert manifest.severity.edges_both == sets.edges
     card = (bundle.graph.parent / "card.md").read_text()
     assert "For research use, not a medical device" in card
     assert "phantom" not in card
+
+
+def test_every_output_is_that_of_the_networks(images: Finished, bundle: Bundle) -> None:
+    made, sets, root = images
+    results = collect(made, sets, root)
+    parts = carry(made, results, stacked(results), root)
+    networks = Ensemble(
+        [Explained(*load(f).in_units()) for f in parts.files], parts.weights,
+        classes=[Classes(*load(f).in_units(), parts.temperature) for f in parts.classes],
+    ).eval()  # fmt: skip
+    with torch.inference_mode():
+        values = networks(plain(torch.from_numpy(np.array(sets.test.pixels))))
+    out = said(bundle, sets.test.pixels)
+    assert list(out) == OUTPUTS
+    for name, value in zip(OUTPUTS, values, strict=True):
+        want = value.numpy()
+        assert np.abs(out[name] - want).max() <= PARITY * np.abs(want).max(), name
+        assert np.ptp(want, 0).max() > 0.1, "networks that say one thing of all images"
+
+
+def test_a_study_whose_images_are_others_is_refused(
+    images: Finished, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, sets, root = images
+    graph = bundle.graph  # exporting takes long; the same networks make the same graph
+    monkeypatch.setattr(
+        "ra_training.study.export.export_graph", lambda n, w, path, **_: shutil.copy(graph, path)
+    )
+    export(made, sets, root, tmp_path, name="own", version="1")
+    other = replace(sets.calibrate, pixels=np.array(sets.calibrate.pixels)[::-1])
+    with pytest.raises(TrainingError, match="the study's predictions") as caught:
+        export(made, replace(sets, calibrate=other), root, tmp_path, name="own", version="1")
+    assert caught.value.code == "export-differs"
 
 
 def test_the_plugins_run_it(images: Finished, bundle: Bundle) -> None:
