@@ -47,7 +47,23 @@ def test_bundles_are_small_demonstrations() -> None:
         bundle = load_bundle(BUNDLES / name)
         assert bundle.manifest.intended_use == "demonstration"
         assert "not for clinical use" in (bundle.path / "card.md").read_text(encoding="utf-8")
-    assert sum(f.stat().st_size for f in BUNDLES.rglob("*") if f.is_file()) < 12_000_000
+    assert sum(f.stat().st_size for f in BUNDLES.rglob("*") if f.is_file()) < 34_000_000
+
+
+def test_the_demonstration_is_a_zoo_with_a_band_model() -> None:
+    bundle = load_bundle(BUNDLES / "demo")
+    manifest = bundle.manifest
+    assert manifest.score is not None
+    members = manifest.score.members
+    assert len(members) >= 3
+    assert len(set(members)) >= 2, "a member's name is its family"
+    assert {"svdh", "severity"} <= set(manifest.roles)
+    assert manifest.severity is not None
+    out = OnnxRuntimeBackend().load(bundle.graph, EngineSpec(threads=1)).run(_hands(2))
+    assert set(out) == set(OUTPUTS) == set(manifest.graph.outputs)
+    assert out["members"].shape == (2, len(members))
+    assert out["class_logits"].shape == (2, len(manifest.severity.edges_hand))
+    assert np.ptp(out["members"], axis=1).min() > 0, "members that say the same are one member"
 
 
 @pytest.mark.parametrize("trunk", ["residual", "plain", "dense", "mobile"])
