@@ -13,7 +13,7 @@ from PIL import Image
 from ra_training.data.readers import KINDS, read
 from ra_training.data.report import DataSet
 from ra_training.errors import TrainingError
-from tests.support import sets
+from tests.support import dicom_sources, sets
 from tests.support.paths import shared_data
 
 
@@ -169,6 +169,32 @@ def test_the_real_dicom_files_are_read_or_refused() -> None:
     assert len(found.samples) + len(found.report.refused) == len(list(root.glob("*.dcm")))
     assert len(found.samples) >= 4
     accounted(found, root)
+
+
+def test_dicom_objects_without_what_training_needs_are_refused(tmp_path: Path) -> None:
+    good = dicom_sources.clean(tmp_path / "a.dcm", hands="left")
+    shutil.copy(good, tmp_path / "b_twin.dcm")
+    for name, uid, dirt in (
+        ("c_mr.dcm", "1.2.3.1", dicom_sources.with_value("Modality", "MR")),
+        ("d_nobody.dcm", "1.2.3.2", dicom_sources.without("PatientID")),
+        ("e_report.dcm", "1.2.3.3", dicom_sources.without("Rows")),
+        ("f_header.dcm", "1.2.3.4", dicom_sources.without("PixelData")),
+    ):
+        own = dicom_sources.with_value("SOPInstanceUID", uid)
+        dicom_sources.dirty(tmp_path / name, good, dicom_sources.together(own, dirt))
+    (tmp_path / "notes.txt").write_text("hello")
+    found = read("dicom", tmp_path)
+    assert codes(found) == {
+        "b_twin.dcm": "row-duplicate",
+        "c_mr.dcm": "modality-unknown",
+        "d_nobody.dcm": "identifier-missing",
+        "e_report.dcm": "image-missing",
+        "f_header.dcm": "image-unreadable",
+    }
+    (sample,) = found.samples
+    assert (sample.image, sample.patient_id, sample.hands) == (good, "PHANTOM-11-0001", "left")
+    assert found.report.aside == {"notes.txt": "not DICOM"}
+    accounted(found, tmp_path)
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
