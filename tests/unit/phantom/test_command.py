@@ -9,14 +9,18 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
+from pydicom import dcmread
 
 from ra_training.cli import main
-from ra_training.phantom import SITES
+from ra_training.phantom import SITES, generate
+from ra_training.phantom.exposure import Side
+from ra_training.phantom.grades import Prior
 
 HEAD = [
     "file", "patient_id", "visit", "study_date", "hands", "total", "total_left", "total_right",
     "erosion", "narrowing",
 ]  # fmt: skip
+SIDES: tuple[Side, Side] = ("left", "right")
 
 
 def phantom(out: Path, *options: str) -> Result:
@@ -37,17 +41,36 @@ def test_help_lists_the_commands() -> None:
         assert name in shown
 
 
-def test_labels_add_up(tmp_path: Path) -> None:
-    assert phantom(tmp_path, "--hands", "mixed", "--prior", "flat").exit_code == 0
+@pytest.mark.parametrize("prior", ["clinic", "early", "flat"])
+def test_every_cell_of_the_labels_is_the_generators_own(tmp_path: Path, prior: Prior) -> None:
+    assert phantom(tmp_path, "--hands", "mixed", "--visits", "2", "--prior", prior).exit_code == 0
     table = rows(tmp_path)
+    made = list(generate(4, 2, hands="mixed", visits=2, prior=prior, height=192))
+    assert len(table) == len(made) == 8
     assert list(table[0]) == HEAD + [f"{side}_{s}" for side in "LR" for s in SITES]
-    for row in table:
-        assert (tmp_path / row["file"]).exists()
-        cells = {k: int(v) for k, v in row.items() if k[:2] in ("L_", "R_") and v}
-        assert sum(cells.values()) == int(row["total"])
-        assert int(row["erosion"]) + int(row["narrowing"]) == int(row["total"])
-        shown = {k[0] for k in cells}
-        assert shown == {"both": {"L", "R"}, "left": {"L"}, "right": {"R"}}[row["hands"]]
+    for row, sample in zip(table, made, strict=True):
+        hands = {side: sample.grades.hand(side) for side in SIDES if sample.hands in (side, "both")}
+        want = {
+            "file": f"{sample.patient_id}_{sample.visit}.dcm", "patient_id": sample.patient_id,
+            "visit": str(sample.visit), "study_date": sample.study_date.isoformat(),
+            "hands": sample.hands, "total": str(sum(h.total for h in hands.values())),
+            "erosion": str(sum(h.erosion_total for h in hands.values())),
+            "narrowing": str(sum(h.narrowing_total for h in hands.values())),
+        }  # fmt: skip
+        for side in SIDES:
+            hand = hands.get(side)
+            want[f"total_{side}"] = str(hand.total) if hand else ""
+            for site in SITES:
+                want[f"{side[0].upper()}_{site}"] = str(hand.grade(site)) if hand else ""
+        assert row == want
+        ds = dcmread(tmp_path / row["file"])
+        assert (ds.PatientID, ds.StudyDate) == (
+            row["patient_id"],
+            row["study_date"].replace("-", ""),
+        )
+        assert {"L": "left", "R": "right", "B": "both"}[ds.ImageLaterality] == row["hands"]
+    sides = [(r["total_left"], r["total_right"]) for r in table if r["hands"] == "both"]
+    assert any(left != right for left, right in sides), "a swap would show"
 
 
 def test_files_lie_flat(tmp_path: Path) -> None:
