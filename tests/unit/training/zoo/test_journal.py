@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from ra_training.zoo.journal import Journal, read
 
@@ -28,6 +30,31 @@ def test_only_the_leading_process_writes(tmp_path: Path) -> None:
         journal.row(1, loss=1.0)
         journal.at(1, "note")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("terminal", "speaks"), [(True, True), (True, False), (False, True)])
+def test_a_bar_shows_the_progress_on_a_terminal_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, terminal: bool, speaks: bool
+) -> None:
+    screen = io.StringIO()
+
+    def console(*, stderr: bool) -> Console:
+        assert stderr
+        return Console(file=screen, force_terminal=terminal, width=100)
+
+    monkeypatch.setattr("ra_training.zoo.journal.Console", console)
+    folder = tmp_path / "first-run"
+    folder.mkdir()
+    with Journal(folder, total=40, step=10, speaks=speaks) as journal:
+        journal.at(25, "loss 1.5")
+        journal.at(37)
+    shown = screen.getvalue()
+    if terminal and speaks:
+        assert "37/40" in shown
+        assert "first-run" in shown
+        assert "loss 1.5" in shown
+    else:
+        assert shown.strip() == ""
 
 
 class Board:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,6 +70,26 @@ def test_nothing_is_downloaded_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_args: object, **_kwargs: object) -> None:
         raise AssertionError("a download was tried")
 
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", refuse)
+    monkeypatch.setattr(torchvision.models.WeightsEnum, "get_state_dict", refuse)
     for name in REGISTRY:
         backbone(name)
+    with pytest.raises(AssertionError, match="a download was tried"):
+        backbone("resnet18", "download")
+
+
+def test_torchvisions_weights_are_downloaded_once_when_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    state = torchvision.models.resnet18(weights=None).state_dict()
+    asked: list[str] = []
+
+    def deliver(weights: Any, *_args: object, **_kwargs: object) -> dict[str, Any]:
+        asked.append(weights.url)
+        return dict(state)
+
+    monkeypatch.setattr(torchvision.models.WeightsEnum, "get_state_dict", deliver)
+    made = backbone("resnet18", "download")
+    assert asked == [torchvision.models.ResNet18_Weights.DEFAULT.url]
+    own = made.net.state_dict()
+    assert torch.equal(own["conv1.weight"], state["conv1.weight"].sum(1, keepdim=True))
+    assert torch.equal(own["layer4.1.conv2.weight"], state["layer4.1.conv2.weight"])
