@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from ra_training.zoo.cam import Method
 
 
 @click.command("export")
@@ -29,14 +33,22 @@ import click
     help="Intended use of a study's bundle. Default: research, of generated images demonstration.",
 )
 @click.option("--licence", default="", help="Of weights from real images, as their data bind it.")
+@click.option(
+    "--cam",
+    type=click.Choice(["gradcam", "hirescam", "layercam"]),
+    help="Heatmap of a study's bundle. Default: hirescam.",
+)
+@click.option("--flip", is_flag=True, help="Average over the mirror image; refused for studies.")
 def command(
     recipe: Path | None, study: Path | None, out: Path, version: str, name: str,
-    cache: Path | None, use: str | None, licence: str,
+    cache: Path | None, use: str | None, licence: str, cam: Method | None, *, flip: bool,
 ) -> None:  # fmt: skip
     """Make bundles that ra-daemon runs, of the shipped recipe or of a study of your own."""
     if (recipe is None) == (study is None):
         raise click.UsageError("Give either --recipe or --study.")
     if recipe is not None:
+        if cam is not None or flip:
+            raise click.UsageError("--cam and --flip are of a study; the recipe's map is its own.")
         _shipped(recipe, out, version)
         return
     assert study is not None
@@ -50,7 +62,7 @@ def command(
         sets = open_sets(table, cache or study / "cache")
         made = export(
             table, sets, study, out, name=name, version=version, intended_use=use or "",
-            licence=licence,
+            licence=licence, cam=cam or "hirescam", flip=flip,
         )  # fmt: skip
     except TrainingError as error:
         raise click.ClickException(f"{error.code}: {error}") from error

@@ -11,6 +11,7 @@ from ra_training.phantom import nuisance
 from ra_training.study.config import Study
 from ra_training.study.sets import Sets
 from ra_training.study.yardstick import EPOCHS, TRAIN
+from ra_training.zoo.cam import Method
 
 _PHANTOM = """**Demonstration only, not for clinical use.** The weights were trained on {data};
 no image of a patient was used. The figures below are phantom figures: they show that the pipeline
@@ -19,15 +20,20 @@ _REAL = """**For {use} use, not a medical device.** The weights were trained on 
 below hold for images like those of the test set; other scanners, patients and readers were not
 tried."""
 
+_MAPS: dict[Method, str] = {
+    "gradcam": "Grad-CAM", "hirescam": "HiResCAM", "layercam": "LayerCAM",
+}  # fmt: skip
+
 
 def study_card(
     study: Study, sets: Sets, *, name: str, version: str, use: str, data: str,
     figures: Mapping[str, Interval], members: Sequence[tuple[str, float]], classes: str,
-    baseline: Sequence[float] = (),
+    baseline: Sequence[float] = (), cam: Method = "hirescam",
 ) -> str:  # fmt: skip
     """Markdown: use, data, members, figures with intervals, limits.
 
-    ``baseline``: PCC of each training of the small network on the test images.
+    ``baseline``: PCC of each training of the small network on the test images; ``cam``: what the
+    heatmap is.
     """
     head = (_PHANTOM if study.data.kind == "phantom" else _REAL).format(data=data, use=use)
     size = f"{study.data.rows} x {study.data.columns}"
@@ -46,6 +52,8 @@ def study_card(
 ## What it does
 Estimates the SvdH score from {unit} ({size}), by the stack of the study "{study.name}": members of
 the first seed, non-negative least squares on predictions out of fold. {said}
+The heatmap is {_MAPS[cam]}, of the members as they are weighted.
+
 | member | weight |
 |---|---|
 {weights}

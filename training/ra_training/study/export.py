@@ -31,6 +31,7 @@ from ra_training.study.stacks import stacked
 from ra_training.study.yardstick import yardstick
 from ra_training.zoo import member as members
 from ra_training.zoo.augment import plain
+from ra_training.zoo.cam import Method
 from ra_training.zoo.export import OUTPUTS, export_graph
 
 Array = NDArray[np.float64]
@@ -42,18 +43,25 @@ COMPARED = 16
 
 def export(
     study: Study, sets: Sets, root: Path, folder: Path, *, name: str, version: str,
-    intended_use: str = "", licence: str = "",
+    intended_use: str = "", licence: str = "", cam: Method = "hirescam", flip: bool = False,
 ) -> Path:  # fmt: skip
     """Write the bundle of the first seed's stack to ``folder`` / ``name``.
 
     Args:
         root: the study's output; intended_use: "demonstration" or "research"; generated images
             allow the former only. licence: of weights from real images, whose data may bind it.
+        cam: what the heatmap is; flip: refused, the study's intervals are of images as they are.
 
     Raises:
         TrainingError: runs are left, images of a kind are too few to calibrate, the exported graph
-            does not say what the networks say, or the intended use does not fit the data.
+            does not say what the networks say, the intended use does not fit the data, or flip.
     """
+    if flip:
+        raise TrainingError(
+            code="flip-uncalibrated",
+            text="a study's intervals and figures were taken without the mirror image",
+            hint="leave --flip; ra_training.zoo.export.export_graph has it for graphs of your own",
+        )
     use = _use(study, intended_use)
     results = collect(study, sets, root)
     carried = carry(study, results, stacked(results), root)
@@ -61,8 +69,8 @@ def export(
     target = folder / name
     target.mkdir(parents=True, exist_ok=True)
     spec = _spec(study)
-    graph = _graph(carried, spec, sets, target)
-    cam = calibrate.heat_scale(*_peaks(graph, sets.calibrate))
+    graph = _graph(carried, spec, sets, target, cam)
+    scale = calibrate.heat_scale(*_peaks(graph, sets.calibrate))
     text = assemble.header(
         name, version, study.data.unit, ["svdh", *(["severity"] if carried.classes else [])],
         [o for o in OUTPUTS if carried.classes or o != "class_logits"], intended_use=use,
@@ -70,14 +78,14 @@ def export(
     )  # fmt: skip
     text += assemble.preprocessing_table(spec)
     text += tables
-    text += f"\n[cam]\nthreshold = {cam[0]}\nfull_scale = {cam[1]}\n"
+    text += f"\n[cam]\nthreshold = {scale[0]}\nfull_scale = {scale[1]}\n"
     figures = _figures(results, carried, draws=study.bootstrap)
     data = f"{_images(study)}; study {study.name}; set digest {sets.digest()}"
     text += assemble.training_table(data, {k: v.value for k, v in figures.items()})
     card = cards.study_card(
         study, sets, name=name, version=version, use=use, data=_images(study), figures=figures,
         members=list(zip(carried.names, carried.weights, strict=True)),
-        classes=carried.class_name, baseline=yardstick(study, root),
+        classes=carried.class_name, baseline=yardstick(study, root), cam=cam,
     )  # fmt: skip
     assemble.seal(target, text, card)
     return target
@@ -106,7 +114,7 @@ def _spec(study: Study) -> Preprocessing:
     return Preprocessing(kind=kind, rows=data.rows, columns=data.columns)  # type: ignore[arg-type]
 
 
-def _graph(carried: Carried, spec: Preprocessing, sets: Sets, target: Path) -> Path:
+def _graph(carried: Carried, spec: Preprocessing, sets: Sets, target: Path, cam: Method) -> Path:
     """Write the graph; compare every output with the networks, the score with the study's.
 
     The former finds what the export did (``graphs.agree``), the latter networks, weights or images
@@ -116,7 +124,7 @@ def _graph(carried: Carried, spec: Preprocessing, sets: Sets, target: Path) -> P
     pixels = np.array(sets.calibrate.pixels[:COMPARED])
     export_graph(
         [members.load(f).in_units() for f in carried.files], carried.weights, path,
-        size=(spec.rows, spec.columns), temperature=carried.temperature,
+        size=(spec.rows, spec.columns), temperature=carried.temperature, cam=cam,
         classes=[members.load(f).in_units() for f in carried.classes],
         images=plain(torch.from_numpy(pixels)),
     )  # fmt: skip

@@ -38,6 +38,7 @@ from ra_training.study.stacks import stacked  # noqa: E402
 from ra_training.zoo.augment import plain  # noqa: E402
 from ra_training.zoo.export import OUTPUTS, Classes, Ensemble, Explained  # noqa: E402
 from ra_training.zoo.member import load  # noqa: E402
+from tests.support.paths import REPOSITORY  # noqa: E402
 from tests.unit.training.study.fakes import study  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("study-export")  # two studies are trained once for all
@@ -121,6 +122,7 @@ def test_every_output_is_that_of_the_networks(images: Finished, bundle: Bundle) 
     for name, value in zip(OUTPUTS, values, strict=True):
         want = value.numpy()
         assert np.abs(out[name] - want).max() <= PARITY * np.abs(want).max(), name
+        assert (want.min() < 0) or name != "cam", "HiResCAM is signed"
         assert np.ptp(want, 0).max() > 0.1, "networks that say one thing of all images"
 
 
@@ -151,7 +153,10 @@ def test_the_plugins_run_it(images: Finished, bundle: Bundle) -> None:
 
 def test_hands_are_calibrated_alone_and_in_pairs(hands: Finished, tmp_path: Path) -> None:
     made, sets, root = hands
-    manifest = load_bundle(export(made, sets, root, tmp_path, name="own", version="1")).manifest
+    made_by = export(made, sets, root, tmp_path, name="own", version="1", cam="layercam")
+    bundle = load_bundle(made_by)
+    assert said(bundle, sets.test.pixels[:8])["cam"].min() >= 0, "no gradient below nothing"
+    manifest = bundle.manifest
     assert (manifest.unit, manifest.hands) == ("hand", {1, 2})
     assert manifest.score is not None
     assert manifest.score.hand is not None
@@ -192,11 +197,40 @@ def test_weights_of_generated_images_are_demonstrations_only(
     assert "phantom figure" in card
 
 
+def test_the_command_chooses_the_heatmap(
+    images: Finished, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def exported(_members: object, _weights: object, path: Path, *, cam: str, **_: object) -> None:
+        asked.append(cam)
+        shutil.copy(bundle.graph, path)
+
+    monkeypatch.setattr("ra_training.study.export.export_graph", exported)
+    command = ["export", "--study", str(images[2]), "--out", str(tmp_path), "--version", "1"]
+    done = CliRunner().invoke(main, [*command, "--cam", "layercam"])
+    assert done.exit_code == 0, done.output
+    assert asked == ["layercam"]
+    assert "The heatmap is LayerCAM" in (tmp_path / "study" / "card.md").read_text()
+
+
+def test_the_mirror_image_is_refused_for_a_study(images: Finished, tmp_path: Path) -> None:
+    command = ["export", "--study", str(images[2]), "--out", str(tmp_path), "--version", "1"]
+    done = CliRunner().invoke(main, [*command, "--flip"])
+    assert done.exit_code == 1
+    assert "flip-uncalibrated" in done.output
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_command_wants_one_source_and_a_finished_study(tmp_path: Path) -> None:
     command = ["export", "--out", str(tmp_path), "--version", "1"]
     neither = CliRunner().invoke(main, command)
     assert neither.exit_code == 2
     assert "either --recipe or --study" in neither.output
+    recipe = ["--recipe", str(REPOSITORY / "training" / "recipes" / "demo.toml")]
+    own = CliRunner().invoke(main, [*command, *recipe, "--cam", "layercam"])
+    assert own.exit_code == 2
+    assert "--cam and --flip are of a study" in own.output
     empty = CliRunner().invoke(main, [*command, "--study", str(tmp_path)])
     assert empty.exit_code == 1
     assert "study-unreadable" in empty.output
