@@ -52,6 +52,32 @@ def test_files_are_named_by_the_key_and_nothing_else_is_left(cache: EngineCache)
     assert held["inputs"]["facts"]["version"] == "1.0"
 
 
+def test_an_engine_is_synced_before_it_gets_its_name_and_the_name_after_it(
+    cache: EngineCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut leaves a whole engine or none, and never a record without its engine."""
+    acts: list[str] = []
+    sync, rename = os.fsync, Path.replace
+
+    def synced(handle: int) -> None:
+        path = Path(f"/proc/self/fd/{handle}").readlink()
+        whole = path == cache.folder or path.stat().st_size > 0
+        acts.append("sync " + ("folder" if path == cache.folder else f"new {whole}"))
+        sync(handle)
+
+    def renamed(path: Path, target: Path) -> Path:
+        acts.append(f"rename {target.suffix or target.name}")
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", renamed)
+    built(cache)
+    assert acts == [
+        f"{act}" for name in (".plan", ".seal", ".json")
+        for act in ("sync new True", f"rename {name}", "sync folder")
+    ]  # fmt: skip
+
+
 def test_an_engine_that_is_there_is_not_built_again(cache: EngineCache) -> None:
     backend = FakeCompiler()
     assert built(cache, backend).fresh
