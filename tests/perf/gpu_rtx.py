@@ -8,7 +8,7 @@ without the wheels, onnx or a GPU says so and stops.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +21,37 @@ TARGETS = ((), ("SM80",), ("CURRENT",))
 BATCHES = (1, 8, 32)
 
 
-def attempt(folder: Path, work: Workload, *, index: int | None) -> list[str]:
-    """Lines for the report; never raises."""
+NEEDS = 30
+"""Seconds that one build and its measurement may take; exporting the graph takes as long."""
+
+
+def attempt(
+    folder: Path, work: Workload, *, index: int | None, left: Callable[[], float]
+) -> list[str]:
+    """Lines for the report; never raises.
+
+    Args:
+        left: seconds until all must be over.
+    """
     said: list[str] = []
     try:
-        said.extend(_attempt(folder, work, index))
+        said.extend(_attempt(folder, work, index, left))
     except Exception as error:
         said.append(_line(error))
     return said
 
 
-def _attempt(folder: Path, work: Workload, index: int | None) -> Iterator[str]:
+def _attempt(
+    folder: Path, work: Workload, index: int | None, left: Callable[[], float]
+) -> Iterator[str]:
     from ra_engine.backends.trt.flavour import TENSORRT_RTX
     from ra_engine.recipe import cast_graph
 
     api = TENSORRT_RTX.load()
     yield f"library {api.__version__} imported"
+    if left() < 2 * NEEDS:
+        yield "not run: the time is up"
+        return
     net = ensemble(work).members[-1]  # MobileNetV2: the smallest plan
     assert isinstance(net, Member)
     full = _export(net, work.size, folder)
@@ -45,6 +60,9 @@ def _attempt(folder: Path, work: Workload, index: int | None) -> Iterator[str]:
     for targets in TARGETS:
         for precision, graph in (("FP32", full), ("BF16", low)):
             name = f"{targets[0] if targets else 'default targets'}, {precision}"
+            if left() < NEEDS:
+                yield f"{name}: not run: the time is up"
+                continue
             try:
                 yield f"{name}: {_one(api, graph, targets, net, work.size, index)}"
             except Exception as error:

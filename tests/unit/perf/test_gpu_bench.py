@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.paths import REPOSITORY
+from tests.support.rtx import builder
 
 pytest.importorskip("torch", reason="install ra-daemon[train]")
 
@@ -38,6 +39,32 @@ def test_the_whole_benchmark_runs_without_a_gpu(tmp_path: Path) -> None:
     assert "no figure counts" in done.stdout
     assert "these figures say nothing about speed" in done.stdout
     assert "of the target" not in done.stdout
+
+
+def test_without_time_every_step_says_so_and_the_bench_ends_well(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tests.perf.gpu import main
+
+    report = tmp_path / "report.json"
+    assert main(["--device", "cpu", "--tiny", "--minutes", "0", "--json", str(report)]) == 0
+    found = json.loads(report.read_text())
+    assert {r["note"] for r in found["rows"]} == {"not run: the time is up"}
+    assert found["node"] == ["aoti: not run: the time is up"]
+    assert not [line for line in found["rtx"] if "built in" in line]
+    assert "not run: the time is up" in capsys.readouterr().out
+
+
+def test_builds_of_tensorrt_rtx_stop_when_the_time_is_up(tmp_path: Path) -> None:
+    from tests.perf.gpu_nets import TINY
+    from tests.perf.gpu_rtx import attempt
+
+    builder()
+    times = iter([100.0, 100.0])  # before the export, before the first build
+    first, built, *others = attempt(tmp_path, TINY, index=None, left=lambda: next(times, 0.0))
+    assert first.endswith("imported")
+    assert "default targets, FP32: built in" in built
+    assert [line.partition(": ")[2] for line in others] == ["not run: the time is up"] * 5
 
 
 def test_the_ensemble_has_distinct_members_and_folding_changes_nothing() -> None:
