@@ -1,4 +1,5 @@
-"""The symmetric Q/DQ file of every bundle and architecture parses and builds with TensorRT-RTX."""
+"""The symmetric Q/DQ file of every bundle parses and builds with TensorRT-RTX (those of the zoo:
+``test_rtx_zoo.py``)."""
 
 from __future__ import annotations
 
@@ -13,17 +14,14 @@ from ra_engine.errors import BackendError
 from ra_engine.quantise import Quantiser
 from ra_plugins.bundles import demo, locator
 from tests.support.rtx import builder
-from tests.support.zoo_graphs import SIZE, exported, outputs
 
 pytest.importorskip("onnx", reason="install ra-daemon[build]")
 BUNDLES = {"demo": demo(), "locator": locator()}
-ARCHITECTURES = ("resnet18", "resnet34", "resnet50", "mobilenet_v2", "densenet121",
-                 "efficientnet_b0")  # fmt: skip
 
 
 def noise(rows: int, columns: int) -> np.ndarray:
     """Operators do not depend on the ranges: noise calibrates well enough to build."""
-    return np.random.default_rng(0).normal(size=(4, 1, rows, columns)).astype(np.float32)
+    return np.random.default_rng(0).normal(size=(1, 1, rows, columns)).astype(np.float32)
 
 
 @pytest.mark.parametrize("name", sorted(BUNDLES))
@@ -32,7 +30,7 @@ def test_a_shipped_bundle_in_int8(name: str, tmp_path: Path) -> None:
     bundle = load_bundle(BUNDLES[name])
     table = bundle.manifest.preprocessing
     target = tmp_path / "s8.onnx"
-    made = Quantiser(bundle.graph, noise(table.rows, table.columns), least=4)
+    made = Quantiser(bundle.graph, noise(table.rows, table.columns), least=1)
     ladder = made.ladder()
     for front, tail in (ladder[0], ladder[-1]):
         made.write(target, "s8", front=front, tail=tail)
@@ -45,17 +43,7 @@ def test_the_file_for_onnx_runtime_is_refused_by_name(tmp_path: Path) -> None:
     bundle = load_bundle(BUNDLES["demo"])
     table = bundle.manifest.preprocessing
     target = tmp_path / "u8.onnx"
-    Quantiser(bundle.graph, noise(table.rows, table.columns), least=4).write(target, "u8")
+    Quantiser(bundle.graph, noise(table.rows, table.columns), least=1).write(target, "u8")
     with pytest.raises(BackendError) as caught:
         build_plan(api, target, Recipe())
     assert "symmetric" in caught.value.hint
-
-
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("arch", ARCHITECTURES)
-def test_an_architecture_in_int8(arch: str, tmp_path: Path) -> None:
-    pytest.importorskip("torch", reason="install ra-daemon[train]")
-    api = builder()
-    full = exported(arch, "linear", tmp_path / "full.onnx")
-    Quantiser(full, noise(*SIZE), least=4).write(tmp_path / "s8.onnx", "s8")
-    assert build_plan(api, tmp_path / "s8.onnx", Recipe()).outputs == outputs(full)
