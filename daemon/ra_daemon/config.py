@@ -22,7 +22,7 @@ LEAST_FREE = 16 * 2**20
 class Section(BaseModel):
     """A table of the file: frozen, no unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @field_validator("*", mode="before")
     @classmethod
@@ -174,7 +174,7 @@ class Route(Section):
     )
     for_processing: bool = False
     secondary_capture: bool = False
-    scorers: tuple[str, ...] = ("svdh", "severity", "gradcam")
+    scorers: tuple[str, ...] = Field(("svdh", "severity", "gradcam"), min_length=1)
     lane: Literal["stat", "normal", "off-hours"] = "normal"
     destinations: tuple[str, ...] = ()
     deliver: Literal["send", "hold", "database-only"] = "send"

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from ra_daemon import __version__, log, models, pipelines, scorers, settings, single, steptimes
 from ra_daemon.config import Config, Peer, Route
 from ra_daemon.domain import Claim, Composed, Outcome, Reason, Refused, Scored
-from ra_daemon.errors import DaemonError
+from ra_daemon.errors import DaemonError, DiskFullError
 from ra_daemon.routing import match_route
 from ra_daemon.steps import commit, record, score
 from ra_daemon.store import reports, schema
@@ -61,6 +61,7 @@ class Node:
         self._outbox = Outbox(self._engine, config.root)
         self._receivers = Receivers(config)
         self._composers = Composers(config)
+        self._disk_full = False
         self._tally = Tally(config.root, "node")
         self._commitments = Commitments(self._engine)
         self._events = EventBox(self._store)
@@ -212,20 +213,26 @@ class Node:
         )
         allowed = {p.name: p.takes_demonstrations for p in self._config.peer}
         made: dict[int, list[Composed]] = {}
+        full = 0
         started = time.perf_counter()
         for task, answer in self._composers.compose(tasks):
-            if isinstance(answer, str):
+            if not isinstance(answer, str):
+                made[task.report_id] = answer
+            elif answer == DiskFullError.code:
+                full += 1  # stays due: it is composed when there is room again
+            else:
                 _log.error("report.failed", report=task.report_id, code=answer)
                 reports.fail_report(self._engine, task.report_id, answer)
-            else:
-                made[task.report_id] = answer
+        if full and not self._disk_full:
+            _log.error("report.postponed", code=DiskFullError.code, hint=DiskFullError.hint)
+        self._disk_full = full > 0
         if made:
             reports.finish_reports(self._engine, made, allowed)
             self._wake("deliver-")
         for report_id, objects in made.items():
             steptimes.observe("compose", (time.perf_counter() - started) / len(made))
             _log.info("report.composed", report=report_id, objects=len(objects))
-        return bool(tasks)
+        return len(tasks) > full
 
     def _committer(self, peer: Peer) -> Callable[[], bool]:
         return lambda: commit.request(self._config, peer, self._commitments, self._events)

@@ -165,7 +165,8 @@ def locator_manifest(version: str, distance: float, data: str, metrics: dict[str
 def provenance(what: str, table: dict[str, Any]) -> str:
     """One line that says what images the weights come from."""
     words = json.dumps(table, sort_keys=True).replace('"', "'")
-    return f"generated radiographs {PHANTOM_VERSION}; {what}; recipe {words}"
+    seen = table.get("generator", PHANTOM_VERSION)
+    return f"generated radiographs {seen}; {what}; recipe {words}"
 
 
 def seal(folder: Path, manifest: str, card: str) -> str:

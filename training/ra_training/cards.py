@@ -92,10 +92,11 @@ def locator_card(
     version: str, recipe: dict[str, Any], figures: dict[str, float], scorer: dict[str, Any]
 ) -> str:
     """The card of the locator; ``scorer`` holds the figures of the small baseline."""
+    seen = recipe["locator"].get("generator", PHANTOM_VERSION)
     rows = "\n".join(f"| {words} | {_share(figures, k)} |" for k, words in _SHARES.items())
     return f"""# Model card: locator {version}
 
-{_HONEST.format(version=PHANTOM_VERSION)}
+{_HONEST.format(version=seen)}
 ## What it does
 Finds hands and 21 landmarks of each in a whole image (256 x 256, padded); tells whole hands from
 wrists, partial hands, hands in a cast and other images, and open growth plates from closed ones.
@@ -103,8 +104,8 @@ The gate decides by it what is scored.
 
 ## Data
 Training: {recipe["locator"]["scenes"]} generated scenes (seed {recipe["locator"]["seed"]}).
-Test: {recipe["locator"]["held_scenes"]} scenes of another seed
-({recipe["locator"]["held_seed"]}); the distance beyond which an image is out of distribution,
+Test: {recipe["locator"]["held_scenes"]} scenes of another seed ({recipe["locator"]["held_seed"]},
+generator {PHANTOM_VERSION}); the distance beyond which an image is out of distribution,
 {figures["distance"]:.2f}, comes from half of their hands.
 
 ## Phantom figures on the test scenes

@@ -17,6 +17,7 @@ from ra_daemon.config import Config, Peer, Tls
 from ra_daemon.dicom.tls import client_context
 from ra_daemon.domain import Delivered, Delivery, DeliveryOutcome, Parked, Postponed
 from ra_daemon.errors import PeerError, UnreadableError
+from ra_daemon.store.objects import intact
 
 _config.STORE_SEND_CHUNKED_DATASET = True  # the bytes as they lie in the file
 
@@ -58,7 +59,11 @@ def send(
     found: list[tuple[Delivery, SendItem]] = []
     for delivery in deliveries:
         try:
-            found.append((delivery, _item(delivery.object_path)))
+            item = _item(delivery.object_path)
+            if not intact(delivery.object_path):
+                yield delivery, Parked(cause="object file: damaged")
+                continue
+            found.append((delivery, item))
         except (OSError, ValueError, AttributeError, InvalidDicomError) as error:
             # One file that is gone must not hold back all the others for ever.
             yield delivery, Parked(cause=f"object file: {type(error).__name__}")

@@ -172,11 +172,17 @@ class ObjectStore:
         """
         sha256 = hashlib.sha256(data).hexdigest()
         target = self._target(sha256, suffix)
-        if not self._io.exists(target):
+        if not self._io.exists(target) or not intact(target):
             temp = self.tmp / uuid.uuid4().hex
-            self._io.write(temp, data)
-            self._io.fsync(temp)
-            self._io.replace(temp, target)
+            try:
+                self._io.write(temp, data)
+                self._io.fsync(temp)
+                self._io.replace(temp, target)
+            except OSError:
+                # what a full disk holds of it would keep the disk full
+                with contextlib.suppress(OSError):
+                    self._io.unlink(temp)
+                raise
         self._io.fsync(target.parent)
         return self._relative(target), sha256
 
@@ -243,6 +249,18 @@ class ObjectStore:
 
     def _relative(self, target: Path) -> str:
         return target.relative_to(self.root).as_posix()
+
+
+def intact(path: Path) -> bool:
+    """Whether a stored file's bytes are those that its name is the digest of.
+
+    A name that is no digest says nothing: such a file counts as intact.
+    """
+    name = path.name.split(".")[0]
+    if len(name) != 2 * hashlib.sha256().digest_size:
+        return True
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest() == name
 
 
 def _written_before(path: Path, moment: float) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from ra_daemon.domain import DeliveryState, JobState, Lane
-from ra_daemon.store import held, status
+from ra_daemon.store import held, status, studies
 from ra_daemon.store.clock import Clock, database_now
 from ra_daemon.store.engine import reading
 from ra_daemon.store.objects import ObjectStore
@@ -42,6 +42,8 @@ REMEDIES: Mapping[str, str] = {
     "deliveries_parked": "ra-daemon jobs deliveries --state parked; mend the cause; "
     "ra-daemon jobs retry, or give-up.",
     "removals_waiting": "Purged files are still there: let the daemon's user write objects/.",
+    "hands_of_two_patients": "A study names two patients or two dates: its hands make no total. "
+    "Correct the header at its source and send the images again.",
     "rows_without_files": "Restore objects/ from a backup; ask the sender to send the image again.",
     "files_without_rows": "Harmless: left by a crash. Look at them, then delete them by hand.",
 }
@@ -91,16 +93,20 @@ def rows(
 
 
 def files(engine: sa.Engine, objects: ObjectStore) -> list[Discrepancy]:
-    """Compare every row's file with the folder ``objects/``: one look at each file."""
+    """Compare every row's file with the folder ``objects/``, one look at each file, and the hands
+    of each study with each other: too much for every call of status.
+    """
     with reading(engine) as conn:
         wanted = {str(row.path): str(row.what) for row in conn.execute(_living())}
         known = set(wanted) | set(conn.execute(_others()).scalars())
+        mixed = studies.mixed_studies(conn)
     there = _stored(objects)
     extra = _old(path for name, path in there.items() if name not in known)
     gone = (name for path, name in wanted.items() if path not in there)
     return [
         *_named("rows_without_files", gone),
         *_named("files_without_rows", (p.name for p in extra)),
+        *_named("hands_of_two_patients", mixed),
     ]
 
 

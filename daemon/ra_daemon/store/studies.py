@@ -55,7 +55,8 @@ class StudyKey:
 def quiet_studies(engine: sa.Engine, quiet_s: float) -> list[StudyKey]:
     """Studies that wait to be aggregated: nothing came for ``quiet_s`` and no job is open.
 
-    Of several images of a side the last one counts.
+    Of several images of a side the last one counts. Images that name two patients or two study
+    dates are never one total; ``reconcile`` tells them.
     """
     with reading(engine) as conn:
         before = database_now(conn) - timedelta(seconds=quiet_s)
@@ -73,6 +74,7 @@ def quiet_studies(engine: sa.Engine, quiet_s: float) -> list[StudyKey]:
             )
             for (study, digest), sides in sorted(pairs.items())
             if len(sides) == len(_SIDES)
+            and _of_one(sides["left"], sides["right"])
             and _source_key(sides["left"]["id"], sides["right"]["id"]) not in done
         ]
 
@@ -152,6 +154,8 @@ def _candidates(before: datetime) -> sa.Select[tuple[object, ...]]:
             instance.c.dataset_sha256,
             instance.c.received_at,
             instance.c.route,
+            instance.c.patient_id,
+            instance.c.study_date,
         )
         .join(instance, instance.c.id == outcome.c.instance_id)
         .where(
@@ -165,6 +169,38 @@ def _candidates(before: datetime) -> sa.Select[tuple[object, ...]]:
         )
         .order_by(outcome.c.id)
     )
+
+
+def mixed_studies(conn: sa.Connection) -> list[str]:
+    """Numbers of the images of studies whose scored hands name two patients or two study dates."""
+    named = instance.c.patient_id + sa.literal("\n") + instance.c.study_date
+    hands = (
+        outcome.c.kind == "scored",
+        outcome.c.status == "current",
+        outcome.c.role == "active",
+        outcome.c.hands.in_(_SIDES),
+        instance.c.study_instance_uid != "",
+    )
+    mixed = (
+        sa.select(instance.c.study_instance_uid)
+        .join(outcome, outcome.c.instance_id == instance.c.id)
+        .where(*hands)
+        .group_by(instance.c.study_instance_uid)
+        .having(sa.func.count(sa.distinct(named)) > 1)
+    )
+    found = (
+        sa.select(instance.c.id)
+        .join(outcome, outcome.c.instance_id == instance.c.id)
+        .where(*hands, instance.c.study_instance_uid.in_(mixed))
+        .distinct()
+        .order_by(instance.c.id)
+    )
+    return [str(number) for number in conn.execute(found).scalars()]
+
+
+def _of_one(left: sa.RowMapping, right: sa.RowMapping) -> bool:
+    """Whether both images name the same patient and the same study date."""
+    return all(left[name] == right[name] for name in ("patient_id", "study_date"))
 
 
 def _source_key(left: int, right: int) -> str:

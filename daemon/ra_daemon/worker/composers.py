@@ -17,6 +17,8 @@ from concurrent.futures.process import BrokenProcessPool
 from ra_daemon import log
 from ra_daemon.config import Config
 from ra_daemon.domain import Composed
+from ra_daemon.errors import DiskFullError
+from ra_daemon.faults import translated
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.reports import ReportTask
 
@@ -143,4 +145,6 @@ def _compose(task: ReportTask) -> Answer:
         return compose(task, store, config)
     except Exception as error:  # noqa: BLE001 - one bad source must not stop the others
         # A foreign message may hold patient data: code or type only.
+        if isinstance(translated(error), DiskFullError):
+            return DiskFullError.code
         return str(getattr(error, "code", type(error).__name__))

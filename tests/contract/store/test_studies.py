@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import pytest
 import sqlalchemy as sa
 
 from ra_daemon.domain import Composed, Scored
-from ra_daemon.store import reports, studies
+from ra_daemon.store import reconcile, reports, studies
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.queue import JobQueue
+from ra_daemon.store.tables import instance
 from tests.support.verdicts import admission, enqueue, record, scored
 
 TOTAL = replace(scored(value=30.0, half=6.0), views=())
@@ -54,6 +56,22 @@ def test_one_side_noise_or_open_jobs_make_no_pair(engine: sa.Engine, queue: JobQ
     assert studies.quiet_studies(engine, 10**9) == []
     enqueue(engine, queue)
     assert studies.quiet_studies(engine, 0) == []
+
+
+@pytest.mark.parametrize("change", [{"patient_id": "OTHER"}, {"study_date": "19990101"}])
+def test_hands_of_two_patients_or_dates_make_no_total_and_are_told(
+    engine: sa.Engine, queue: JobQueue, objects: ObjectStore, change: dict[str, str]
+) -> None:
+    two_hands(engine, queue)
+    assert len(studies.quiet_studies(engine, 0)) == 1
+    assert "hands_of_two_patients" not in {d.code for d in reconcile.files(engine, objects)}
+    with engine.begin() as conn:
+        right = instance.c.sop_instance_uid == "1.2"
+        conn.execute(sa.update(instance).where(right).values(**change))
+    assert studies.quiet_studies(engine, 0) == []
+    (told,) = (d for d in reconcile.files(engine, objects) if d.code == "hands_of_two_patients")
+    assert told.number == 2
+    assert "Correct the header" in told.remedy
 
 
 def test_other_pipelines_do_not_mix(engine: sa.Engine, queue: JobQueue) -> None:

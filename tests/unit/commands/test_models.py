@@ -92,3 +92,11 @@ def test_compare_without_shared_images(node: Path) -> None:
     done = run("models", "compare", "demo", "other", "--config", node)
     assert done.exit_code == 0
     assert "No image" in done.stderr
+
+
+@pytest.mark.parametrize("state", ["activate", "shadow"])
+def test_a_bundle_without_a_score_takes_no_scorer_s_place(node: Path, state: str) -> None:
+    done = run("models", state, "locator", "--reason", "try", "--config", node)
+    assert done.exit_code == 3
+    assert "gives no score" in done.stderr
+    assert listed(node)["locator"]["state"] not in ("active", "shadow")

@@ -245,3 +245,9 @@ def test_tls_files_are_relative_to_the_configuration(tmp_path: Path) -> None:
     path.write_text('[tls]\ncertificate = "tls/n.pem"\nkey = "/k.pem"\n')
     tls = settings.load(path, environ={}).tls
     assert (tls.certificate, tls.key) == (tmp_path / "tls" / "n.pem", Path("/k.pem"))
+
+
+def test_a_number_is_finite_and_a_route_has_a_scorer(tmp_path: Path) -> None:
+    assert "quiet_s" in faults(tmp_path, "[schedule]\nquiet_s = inf\n")
+    route = '[[route]]\nname = "hands"\nscorers = []\n'
+    assert "scorers" in faults(tmp_path, route)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ra_daemon.store.objects import DiskIo, ObjectStore
+from ra_daemon.store.objects import DiskIo, ObjectStore, intact
 
 
 @pytest.fixture
@@ -97,3 +97,31 @@ def test_a_taken_name_is_told(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"")
     with pytest.raises(FileExistsError):
         DiskIo().link(tmp_path / "a", tmp_path / "b")
+
+
+def test_a_damaged_file_is_seen_and_written_anew(store: ObjectStore) -> None:
+    relative, _ = store.put_bytes(b"report", ".dcm")
+    path = store.open_path(relative)
+    assert intact(path)
+    path.write_bytes(b"repXrt")
+    assert not intact(path)
+    assert store.put_bytes(b"report", ".dcm")[0] == relative
+    assert path.read_bytes() == b"report"
+    named = store.tmp / "anything.dcm"
+    named.write_bytes(b"")
+    assert intact(named)  # a name that is no digest says nothing
+
+
+class FullDisk(DiskIo):
+    """Takes the first byte of a file and no other."""
+
+    def write(self, path: Path, data: bytes) -> None:
+        super().write(path, data[:1])
+        raise OSError(28, "No space left on device")
+
+
+def test_a_write_that_does_not_fit_leaves_no_part(tmp_path: Path) -> None:
+    store = ObjectStore(tmp_path / "root", FullDisk())
+    with pytest.raises(OSError, match="No space"):
+        store.put_bytes(b"report", ".dcm")
+    assert list(store.tmp.iterdir()) == []

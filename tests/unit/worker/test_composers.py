@@ -15,7 +15,7 @@ from ra_daemon.config import Config, Delivering, Store
 from ra_daemon.steps.compose import compose
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.reports import ReportTask
-from ra_daemon.worker.composers import Answer, Composers
+from ra_daemon.worker.composers import Answer, Composers, _compose
 from tests.support import seccomp
 from tests.support.dicom_sources import clean, dirty, with_raw
 from tests.support.paths import REPOSITORY
@@ -66,6 +66,19 @@ def test_a_report_that_cannot_be_made_answers_its_code_and_harms_no_other(
     answers = {t.report_id: answer for t, answer in composers.compose([gone, task])}
     assert answers[2] == "FileNotFoundError"
     assert isinstance(answers[1], list)
+
+
+def test_a_full_disk_has_its_own_answer(
+    site: tuple[Config, ReportTask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, task = site
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("ra_daemon.steps.compose.compose", full)
+    monkeypatch.setattr("ra_daemon.worker.composers._held", (config, ObjectStore(config.root)))
+    assert _compose(task) == "disk.full"
 
 
 def test_no_library_prints_a_patients_name(

@@ -1,0 +1,26 @@
+"""What leaves the store is what was put into it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ra_daemon.config import Config, Peer
+from ra_daemon.dicom import scu
+from ra_daemon.domain import Delivery, Parked
+from ra_daemon.store.objects import ObjectStore
+from tests.support.dicom_sources import clean
+
+
+def test_a_damaged_object_is_parked_and_never_sent(tmp_path: Path) -> None:
+    store = ObjectStore(tmp_path / "root")
+    data = clean(tmp_path / "made.dcm").read_bytes()
+    path = store.open_path(store.put_bytes(data, ".dcm")[0])
+    path.write_bytes(data[:-9] + b"X" + data[-8:])
+    item = Delivery(
+        delivery_id=1, object_path=path, sop_class_uid="1.2", sop_instance_uid="1.3",
+        study_instance_uid="1.4", destination="main", attempt=1, demonstration=False,
+        was_sending=False,
+    )  # fmt: skip
+    nobody = Peer(name="main", ae_title="NOBODY", host="127.0.0.1", port=9)
+    ((_, outcome),) = scu.send(Config(), nobody, [item])
+    assert outcome == Parked(cause="object file: damaged")
