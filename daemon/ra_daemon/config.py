@@ -174,7 +174,7 @@ class Route(Section):
     )
     for_processing: bool = False
     secondary_capture: bool = False
-    scorers: tuple[str, ...] = Field(("svdh", "severity", "gradcam"), min_length=1)
+    scorers: tuple[str, ...] = Field(default=("svdh", "severity", "gradcam"), min_length=1)
     lane: Literal["stat", "normal", "off-hours"] = "normal"
     destinations: tuple[str, ...] = ()
     deliver: Literal["send", "hold", "database-only"] = "send"

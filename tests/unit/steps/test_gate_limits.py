@@ -66,8 +66,8 @@ def test_a_hand_of_too_few_pixels_is_refused(span: float, wanted: Reason | None)
     assert reason(mixed) is wanted, "the smaller of two hands counts"
 
 
-@pytest.mark.parametrize(("seen", "wanted"), [(0.5, None), (0.51, Reason.OPEN_PHYSES)])
-def test_open_growth_plates_are_refused_above_one_half(seen: float, wanted: Reason | None) -> None:
+@pytest.mark.parametrize(("seen", "wanted"), [(0.6, None), (0.61, Reason.OPEN_PHYSES)])
+def test_open_growth_plates_are_refused_above_six_tenths(seen: float, wanted: Reason | None) -> None:
     assert reason(replace(located(), open_physes=seen)) is wanted
 
 
