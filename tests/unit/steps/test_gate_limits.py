@@ -67,7 +67,7 @@ def test_a_hand_of_too_few_pixels_is_refused(span: float, wanted: Reason | None)
 
 
 @pytest.mark.parametrize(("seen", "wanted"), [(0.6, None), (0.61, Reason.OPEN_PHYSES)])
-def test_open_growth_plates_are_refused_above_six_tenths(seen: float, wanted: Reason | None) -> None:
+def test_open_growth_plates_are_refused_above_a_limit(seen: float, wanted: Reason | None) -> None:
     assert reason(replace(located(), open_physes=seen)) is wanted
 
 
