@@ -58,10 +58,14 @@ def configure(config: Log) -> None:
     )
     # Libraries log data sets and SQL parameters at lower levels: only their warnings may pass,
     # and pynetdicom's not even those, for it prints identifiers of the data set in them.
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, force=True, format="%(name)s")
-    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
-    logging.getLogger("highdicom").setLevel(logging.CRITICAL)
+    form = "%(name)s" if console else '{"event": "library.warning", "logger": "%(name)s"}'
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, force=True, format=form)
+    for name in ("pynetdicom", "pydicom", "highdicom"):
+        library = logging.getLogger(name)
+        library.setLevel(logging.CRITICAL)
+        # pydicom sets its level anew when it is imported: what passes then ends here
+        library.propagate = False
+        library.addHandler(logging.NullHandler())
     warnings.simplefilter("ignore", UserWarning)  # highdicom's quote a patient's name
 
 

@@ -19,17 +19,19 @@ from ra_daemon.errors import DaemonError
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+# Jobs and verdicts by the data set: two of them may have come under one SOP instance UID.
 _PARTS = {
     "jobs": "SELECT job_id, state, lane, route, attempts, cause, message, blame, created_at, "
-    "finished_at, pipeline_digest FROM v1_jobs WHERE sop_instance_uid = :uid ORDER BY job_id",
-    "results": "SELECT kind, value, low, high, laterality, bundle, bundle_version, engine, role, "
-    "status, sr_instance_uid, created_at FROM v1_results WHERE sop_instance_uid = :uid "
-    "AND kind <> 'svdh_member' ORDER BY outcome_id, kind",
-    "refusals": "SELECT reason_code, reason, role, status, created_at FROM v1_refusals "
-    "WHERE sop_instance_uid = :uid ORDER BY outcome_id",
-    "deliveries": "SELECT kind, sop_instance_uid, destination, state, attempts, cause, created_at, "
-    "sent_at, committed_at FROM v1_deliveries WHERE source_sop_instance_uid = :uid "
-    "ORDER BY delivery_id",
+    "finished_at, pipeline_digest FROM v1_jobs WHERE sop_instance_uid = :uid "
+    "AND source_sha256 = :sha ORDER BY job_id",
+    "results": "SELECT outcome_id, kind, value, low, high, laterality, bundle, bundle_version, "
+    "engine, role, status, sr_instance_uid, created_at FROM v1_results "
+    "WHERE sop_instance_uid = :uid AND source_sha256 = :sha AND kind <> 'svdh_member' ORDER BY outcome_id, kind",
+    "refusals": "SELECT outcome_id, reason_code, reason, role, status, created_at FROM v1_refusals "
+    "WHERE sop_instance_uid = :uid AND source_sha256 = :sha ORDER BY outcome_id",
+    "deliveries": "SELECT outcome_id, kind, sop_instance_uid, destination, state, attempts, "
+    "cause, created_at, sent_at, committed_at FROM v1_deliveries "
+    "WHERE source_sop_instance_uid = :uid ORDER BY delivery_id",
 }
 _RECEIVED = (
     "SELECT sop_instance_uid, study_instance_uid, accession_number, received_at, calling_ae, "
@@ -76,9 +78,9 @@ def follow(engine: sa.Engine, what: str) -> list[dict[str, Any]]:
 def _image(conn: sa.Connection, received: dict[str, Any]) -> dict[str, Any]:
     import sqlalchemy as sa
 
-    uid = {"uid": received["sop_instance_uid"]}
+    named = {"uid": received["sop_instance_uid"], "sha": received["source_sha256"]}
     parts = {
-        name: [dict(row) for row in conn.execute(sa.text(query), uid).mappings()]
+        name: [dict(row) for row in conn.execute(sa.text(query), named).mappings()]
         for name, query in _PARTS.items()
     }
     return {"received": received, **parts}
@@ -100,9 +102,11 @@ def _tell(image: dict[str, Any]) -> None:
     for result in image["results"]:
         if result["value"] is not None:
             limits = "" if result["low"] is None else f" ({result['low']:.1f}-{result['high']:.1f})"
-            click.echo(f"  {result['created_at']} {result['kind']} {result['value']:.1f}{limits}"
+            click.echo(f"  {result['created_at']} result {result['outcome_id']}:"
+                       f" {result['kind']} {result['value']:.1f}{limits}"
                        f" by {result['bundle']} {result['bundle_version']}")  # fmt: skip
     for sent in image["deliveries"]:
         when = sent["sent_at"] or sent["created_at"]
-        click.echo(f"  {when} {sent['kind']} to {sent['destination']}: {sent['state']}"
+        click.echo(f"  {when} {sent['kind']} of {sent['outcome_id']}"
+                   f" to {sent['destination']}: {sent['state']}"
                    f"{' ' + sent['cause'] if sent['cause'] else ''}")  # fmt: skip

@@ -45,7 +45,8 @@ REMEDIES: Mapping[str, str] = {
     "hands_of_two_patients": "A study names two patients or two dates: its hands make no total. "
     "Correct the header at its source and send the images again.",
     "rows_without_files": "Restore objects/ from a backup; ask the sender to send the image again.",
-    "files_without_rows": "Harmless: left by a crash. Look at them, then delete them by hand.",
+    "files_without_rows": "A few: left by a crash, look at them, then delete them by hand. Many: "
+    "this database is not the one of this store; delete nothing, ra-daemon restore.",
 }
 """Every code, and what to do."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,22 @@ def test_a_node_without_database_is_told_with_a_remedy(tmp_path: Path) -> None:
     assert done.stdout == ""
     assert "Hint:" in done.stderr
     assert not (tmp_path / "data").exists()
+
+
+def test_trace_keeps_two_data_sets_under_one_uid_apart(node: Path, config: Config) -> None:
+    engine = open_engine(config.database_url)
+    for value, sha in ((10.0, "a" * 64), (20.0, "b" * 64)):
+        made = replace(verdicts.admission("1.2.3.9"), dataset_sha256=sha, pixel_sha256=sha)
+        verdicts.record(engine, JobQueue(engine), made, verdicts.scored(value=value))
+    engine.dispose()
+    found = read("trace", "1.2.3.9", "--config", node)
+    assert isinstance(found, list)
+    totals = [[r["value"] for r in i["results"] if r["kind"] == "svdh_total"] for i in found]
+    assert totals == [[10.0], [20.0]]
+    assert [len(i["jobs"]) for i in found] == [1, 1]
+    numbers = [i["results"][0]["outcome_id"] for i in found]
+    words = run("trace", "1.2.3.9", "--config", node).stdout
+    assert all(f"result {number}: svdh_total" in words for number in numbers)
 
 
 def test_trace_follows_an_image(node: Path, config: Config) -> None:
