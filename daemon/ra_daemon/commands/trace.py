@@ -26,7 +26,8 @@ _PARTS = {
     "AND source_sha256 = :sha ORDER BY job_id",
     "results": "SELECT outcome_id, kind, value, low, high, laterality, bundle, bundle_version, "
     "engine, role, status, sr_instance_uid, created_at FROM v1_results "
-    "WHERE sop_instance_uid = :uid AND source_sha256 = :sha AND kind <> 'svdh_member' ORDER BY outcome_id, kind",
+    "WHERE sop_instance_uid = :uid AND source_sha256 = :sha "
+    "AND kind <> 'svdh_member' ORDER BY outcome_id, kind",
     "refusals": "SELECT outcome_id, reason_code, reason, role, status, created_at FROM v1_refusals "
     "WHERE sop_instance_uid = :uid AND source_sha256 = :sha ORDER BY outcome_id",
     "deliveries": "SELECT outcome_id, kind, sop_instance_uid, destination, state, attempts, "
