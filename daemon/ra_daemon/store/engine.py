@@ -18,6 +18,7 @@ from ra_daemon.errors import StoreError
 
 BUSY_TIMEOUT_MS = 30_000
 _READING = "ra_reading"
+_FILE = "ra_file"
 _NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs"})
 
 
@@ -127,10 +128,31 @@ def _open_sqlite(address: URL) -> sa.Engine:
     return engine
 
 
-def _configure_sqlite(connection: Any, _record: object) -> None:
+def in_place(engine: sa.Engine) -> bool:
+    """Whether the file that is written still bears its name; a server answers for itself.
+
+    SQLite goes on writing a file that was removed or replaced, and all is lost with the process.
+    """
+    if engine.dialect.name != "sqlite":
+        return True
+    with engine.connect() as conn:
+        opened = conn.info.get(_FILE)
+    return opened is not None and opened == _identity(Path(engine.url.database or ""))
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _configure_sqlite(connection: Any, record: Any) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves
     cursor = connection.cursor()
     path = Path(cursor.execute("PRAGMA database_list").fetchone()[2])
+    record.info[_FILE] = _identity(path)
     with suppress(OSError):
         if path.stat().st_size == 0:  # new; journals get the mode that it has
             path.chmod(0o600)

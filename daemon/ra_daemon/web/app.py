@@ -16,6 +16,7 @@ from ra_daemon import __version__
 from ra_daemon.config import Config
 from ra_daemon.errors import DaemonError
 from ra_daemon.store import schema, status
+from ra_daemon.store.engine import in_place
 from ra_daemon.web import facts, metrics
 
 _HEADERS = {
@@ -91,7 +92,7 @@ def readiness(config: Config, engine: sa.Engine, ready: Callable[[], bool]) -> d
     """Checks by name: port, database, disk."""
     try:
         schema.check_version(engine)
-        database = True
+        database = in_place(engine)
     except (DaemonError, sa.exc.SQLAlchemyError):
         database = False
     try:

@@ -55,6 +55,20 @@ def test_health_and_readiness(config: Config, engine: sa.Engine) -> None:
     assert answer.json()["port"] is False
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_a_database_file_that_is_gone_or_another_is_not_ready(
+    config: Config, engine: sa.Engine, *, again: bool
+) -> None:
+    client = TestClient(create_app(config, engine))
+    assert client.get("/readyz").json()["database"] is True
+    path = Path(engine.url.database or "")
+    path.rename(path.with_name("moved.db"))
+    if again:
+        path.write_bytes(b"")
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["database"]) == (503, False)
+
+
 def test_a_full_disk_is_not_ready(config: Config, engine: sa.Engine) -> None:
     full = config.model_copy(update={"store": Store(root=config.root, reserve_gb=1e9)})
     assert TestClient(create_app(full, engine)).get("/readyz").json()["disk"] is False
