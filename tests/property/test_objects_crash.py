@@ -79,6 +79,9 @@ class FragileDisk:
     def exists(self, path: Path) -> bool:
         return path in self.names or path in self.folders
 
+    def intact(self, path: Path) -> bool:
+        return hashlib.sha256(self.data[self.names[path]]).hexdigest() == path.stem
+
     def after_the_cut(self, lucky_names: set[int], lucky_bytes: set[int]) -> dict[Path, bytes]:
         """What a restart finds: durable state, and by luck some of what was not synced."""
         removed = sorted(n for n in self.durable_names if n not in self.names)

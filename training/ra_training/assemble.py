@@ -94,7 +94,7 @@ def locator_graph(runs: Path, table: dict[str, Any], folder: Path) -> dict[str, 
     }
     return {
         "distance": float(np.quantile(distance, 0.998) * 1.15),
-        **{name: float(hits.mean()) for name, hits in shares.items()},
+        **{name: float(hits.mean()) if len(hits) else 0.0 for name, hits in shares.items()},
         **{f"scenes_{name}": float(len(hits)) for name, hits in shares.items()},
     }
 

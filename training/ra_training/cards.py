@@ -135,6 +135,8 @@ def _each(figures: dict[str, Any]) -> str:
 
 def _share(figures: dict[str, float], key: str) -> str:
     n = int(figures[f"scenes_{key}"])
+    if not n:
+        return "no such scene"
     limits = binomtest(round(figures[key] * n), n).proportion_ci(method="wilson")
     return f"{figures[key]:.4f} ({limits.low:.4f} to {limits.high:.4f}), {n} scenes"
 

@@ -38,6 +38,9 @@ class Io(Protocol):
     def exists(self, path: Path) -> bool:
         """Whether the name is there."""
 
+    def intact(self, path: Path) -> bool:
+        """Whether its bytes are those that its name is the digest of."""
+
 
 class DiskIo:
     """The real ones."""
@@ -93,6 +96,10 @@ class DiskIo:
     def exists(self, path: Path) -> bool:
         """Whether the name is there."""
         return path.exists()
+
+    def intact(self, path: Path) -> bool:
+        """Read it and compare."""
+        return intact(path)
 
 
 class ObjectStore:
@@ -172,7 +179,7 @@ class ObjectStore:
         """
         sha256 = hashlib.sha256(data).hexdigest()
         target = self._target(sha256, suffix)
-        if not self._io.exists(target) or not intact(target):
+        if not self._io.exists(target) or not self._io.intact(target):
             temp = self.tmp / uuid.uuid4().hex
             try:
                 self._io.write(temp, data)
