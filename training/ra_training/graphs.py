@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import onnx
 import torch
 from torch import Tensor, nn
 
@@ -73,8 +74,19 @@ def export(
         dynamic_shapes=({0: batch},), input_names=["x"], output_names=outputs,
         external_data=False, opset_version=OPSET, verbose=False,
     )  # fmt: skip
+    forget(path)
     if images is not None:
         agree(module, outputs, path, images)
+
+
+def forget(path: Path) -> None:
+    """Drop what the exporter notes beside a graph: folders of the machine that wrote it."""
+    model = onnx.load(path)
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.value_info, *graph.initializer):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    onnx.save(model, path)
 
 
 def agree(module: nn.Module, outputs: list[str], path: Path, images: Tensor) -> None:

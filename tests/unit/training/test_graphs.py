@@ -95,3 +95,10 @@ def test_export_keeps_the_numbers(trunk: str, tmp_path: Path) -> None:
         with pytest.raises(TrainingError, match=f"differs .* in {name}") as refused:
             agree(_Other(module, i), OUTPUTS, tmp_path / "graph.onnx", hands)
         assert refused.value.code == "export-differs"
+
+
+@pytest.mark.parametrize("name", ["demo", "locator"])
+def test_a_shipped_graph_names_no_folder_of_the_machine_that_wrote_it(name: str) -> None:
+    data = (BUNDLES / name / "graph.onnx").read_bytes()
+    assert b"/site-packages/" not in data
+    assert b"stack_trace" not in data
