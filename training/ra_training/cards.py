@@ -83,8 +83,8 @@ _SHARES = {
     "kind_accuracy": "kind of image told",
     "hand_recall": "whole hands called hands",
     "nonhand_called_hand": "others called hands",
-    "child_seen": "children's hands (3 to 14 years) called open growth plates",
-    "adult_called_child": "adults' hands called open growth plates",
+    "child_seen": "growth plates of children of 3 to 14 years above 0.5 (the gate asks for 0.6)",
+    "adult_called_child": "the same of adults",
 }
 
 

@@ -38,17 +38,16 @@ if TYPE_CHECKING:
     type=click.Choice(["gradcam", "hirescam", "layercam"]),
     help="Heatmap of a study's bundle. Default: hirescam.",
 )
-@click.option("--flip", is_flag=True, help="Average over the mirror image; refused for studies.")
 def command(
     recipe: Path | None, study: Path | None, out: Path, version: str, name: str,
-    cache: Path | None, use: str | None, licence: str, cam: Method | None, *, flip: bool,
+    cache: Path | None, use: str | None, licence: str, cam: Method | None,
 ) -> None:  # fmt: skip
     """Make bundles that ra-daemon runs, of the shipped recipe or of a study of your own."""
     if (recipe is None) == (study is None):
         raise click.UsageError("Give either --recipe or --study.")
     if recipe is not None:
-        if cam is not None or flip:
-            raise click.UsageError("--cam and --flip are of a study; the recipe's map is its own.")
+        if cam is not None:
+            raise click.UsageError("--cam is of a study; the recipe's map is its own.")
         _shipped(recipe, out, version)
         return
     assert study is not None
@@ -62,7 +61,7 @@ def command(
         sets = open_sets(table, cache or study / "cache")
         made = export(
             table, sets, study, out, name=name, version=version, intended_use=use or "",
-            licence=licence, cam=cam or "hirescam", flip=flip,
+            licence=licence, cam=cam or "hirescam",
         )  # fmt: skip
     except TrainingError as error:
         raise click.ClickException(f"{error.code}: {error}") from error

@@ -43,25 +43,19 @@ COMPARED = 16
 
 def export(
     study: Study, sets: Sets, root: Path, folder: Path, *, name: str, version: str,
-    intended_use: str = "", licence: str = "", cam: Method = "hirescam", flip: bool = False,
+    intended_use: str = "", licence: str = "", cam: Method = "hirescam",
 ) -> Path:  # fmt: skip
     """Write the bundle of the first seed's stack to ``folder`` / ``name``.
 
     Args:
         root: the study's output; intended_use: "demonstration" or "research"; generated images
             allow the former only. licence: of weights from real images, whose data may bind it.
-        cam: what the heatmap is; flip: refused, the study's intervals are of images as they are.
+        cam: what the heatmap is.
 
     Raises:
         TrainingError: runs are left, images of a kind are too few to calibrate, the exported graph
-            does not say what the networks say, the intended use does not fit the data, or flip.
+            does not say what the networks say, or the intended use does not fit the data.
     """
-    if flip:
-        raise TrainingError(
-            code="flip-uncalibrated",
-            text="a study's intervals and figures were taken without the mirror image",
-            hint="leave --flip; ra_training.zoo.export.export_graph has it for graphs of your own",
-        )
     use = _use(study, intended_use)
     results = collect(study, sets, root)
     carried = carry(study, results, stacked(results), root)

@@ -214,14 +214,6 @@ def test_the_command_chooses_the_heatmap(
     assert "The heatmap is LayerCAM" in (tmp_path / "study" / "card.md").read_text()
 
 
-def test_the_mirror_image_is_refused_for_a_study(images: Finished, tmp_path: Path) -> None:
-    command = ["export", "--study", str(images[2]), "--out", str(tmp_path), "--version", "1"]
-    done = CliRunner().invoke(main, [*command, "--flip"])
-    assert done.exit_code == 1
-    assert "flip-uncalibrated" in done.output
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_the_command_wants_one_source_and_a_finished_study(tmp_path: Path) -> None:
     command = ["export", "--out", str(tmp_path), "--version", "1"]
     neither = CliRunner().invoke(main, command)
@@ -230,7 +222,7 @@ def test_the_command_wants_one_source_and_a_finished_study(tmp_path: Path) -> No
     recipe = ["--recipe", str(REPOSITORY / "training" / "recipes" / "demo.toml")]
     own = CliRunner().invoke(main, [*command, *recipe, "--cam", "layercam"])
     assert own.exit_code == 2
-    assert "--cam and --flip are of a study" in own.output
+    assert "--cam is of a study" in own.output
     empty = CliRunner().invoke(main, [*command, "--study", str(tmp_path)])
     assert empty.exit_code == 1
     assert "study-unreadable" in empty.output
