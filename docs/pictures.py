@@ -39,7 +39,7 @@ def capture() -> None:
         "generator": PHANTOM_VERSION,
         "bundle": f"{result['bundle']} {result['bundle_version']}",
     }
-    _save(Image.fromarray(np.asarray(pixels)), "capture.png", 192, words)
+    _save(Image.fromarray(np.asarray(pixels)), "capture.png", 256, words)
 
 
 def contact_sheet() -> None:
@@ -59,7 +59,10 @@ def _save(picture: Image.Image, name: str, colours: int, words: dict[str, str]) 
     told = PngInfo()
     for key, value in words.items():
         told.add_text(key, value)
-    picture.quantize(colours).save(STATIC / name, optimize=True, pnginfo=told)
+    # an octree keeps the few coloured places among all the grey
+    method = Image.Quantize.FASTOCTREE if picture.mode == "RGB" else None
+    kept = picture.quantize(colours, method=method)
+    kept.save(STATIC / name, optimize=True, pnginfo=told)
 
 
 if __name__ == "__main__":
