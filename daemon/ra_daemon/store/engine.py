@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -18,7 +19,8 @@ from ra_daemon.errors import StoreError
 
 BUSY_TIMEOUT_MS = 30_000
 _READING = "ra_reading"
-_FILE = "ra_file"
+_OPENED: WeakKeyDictionary[sa.Engine, tuple[int, int] | None] = WeakKeyDictionary()
+"""File of the first connection of an engine: a later one may have made a new file."""
 _NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs"})
 
 
@@ -125,6 +127,8 @@ def _open_sqlite(address: URL) -> sa.Engine:
     engine = sa.create_engine(address, connect_args={"timeout": timeout})
     sa.event.listen(engine, "connect", _configure_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
+    file = Path(address.database)
+    sa.event.listen(engine, "connect", lambda *_: _OPENED.setdefault(engine, _identity(file)))
     return engine
 
 
@@ -135,9 +139,8 @@ def in_place(engine: sa.Engine) -> bool:
     """
     if engine.dialect.name != "sqlite":
         return True
-    with engine.connect() as conn:
-        opened = conn.info.get(_FILE)
-    return opened is not None and opened == _identity(Path(engine.url.database or ""))
+    opened = _OPENED.get(engine)
+    return opened is None or opened == _identity(Path(engine.url.database or ""))
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -148,11 +151,10 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _configure_sqlite(connection: Any, record: Any) -> None:
+def _configure_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves
     cursor = connection.cursor()
     path = Path(cursor.execute("PRAGMA database_list").fetchone()[2])
-    record.info[_FILE] = _identity(path)
     with suppress(OSError):
         if path.stat().st_size == 0:  # new; journals get the mode that it has
             path.chmod(0o600)

@@ -43,7 +43,7 @@ REMEDIES: Mapping[str, str] = {
     "ra-daemon jobs retry, or give-up.",
     "removals_waiting": "Purged files are still there: let the daemon's user write objects/.",
     "hands_of_two_patients": "A study names two patients or two dates: its hands make no total. "
-    "Correct the header at its source and send the images again.",
+    "Correct the header at its source, send the images again, retract a total made before.",
     "rows_without_files": "Restore objects/ from a backup; ask the sender to send the image again.",
     "files_without_rows": "A few: left by a crash, look at them, then delete them by hand. Many: "
     "this database is not the one of this store; delete nothing, ra-daemon restore.",

@@ -12,10 +12,11 @@ from sqlalchemy import Engine
 from ra_daemon import log, steptimes
 from ra_daemon.config import Config, Route
 from ra_daemon.domain import Admission
-from ra_daemon.errors import DiskFullError
+from ra_daemon.errors import DiskFullError, StoreError
 from ra_daemon.faults import FULL, log_fields
 from ra_daemon.steps import admit
 from ra_daemon.store import held
+from ra_daemon.store.engine import in_place
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.queue import JobQueue
 
@@ -60,6 +61,7 @@ class Admitter:
 
         Raises:
             OSError: none of several files could be read: that is the disk's fault, not theirs.
+            StoreError: the database's file is gone or another; the images stay in the inbox.
         """
         files = self._due()
         taken: list[tuple[Path, Admission]] = []
@@ -87,6 +89,11 @@ class Admitter:
         ]
 
     def _admit(self, taken: list[tuple[Path, Admission]]) -> None:
+        if not in_place(self._engine):
+            raise StoreError(
+                "The file of the database was removed or replaced.",
+                hint="Stop the node and put the file or a backup back: what came waits in inbox/.",
+            )
         with steptimes.timed("admit"):
             admit.admit_all(
                 self._engine,

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from structlog.testing import capture_logs
 
 from ra_daemon.config import Config
+from ra_daemon.errors import StoreError
 from ra_daemon.store import reconcile
 from ra_daemon.store.engine import open_engine
 from ra_daemon.store.objects import ObjectStore
@@ -70,6 +71,21 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     upgrade(engine)
     yield Bench(store, engine)
     engine.dispose()
+
+
+def test_nothing_is_admitted_into_a_database_that_was_removed(bench: Bench) -> None:
+    bench.put("a.dcm")
+    path = Path(bench.engine.url.database or "")
+    path.rename(path.with_name("moved.db"))
+    for _ in range(2):  # also when a connection has made an empty file of that name
+        with pytest.raises(StoreError, match="removed or replaced") as caught:
+            bench.admitter.step()
+        path.touch()
+    assert "inbox/" in caught.value.hint
+    assert bench.inbox() == ["a.dcm"]
+    path.with_name("moved.db").replace(path)
+    assert bench.admitter.step()
+    assert (bench.inbox(), bench.admitted()) == ([], 1)
 
 
 def test_one_file_that_cannot_be_kept_stops_no_other(bench: Bench) -> None:
