@@ -3,7 +3,8 @@
 Each engine runs in a process of its own (import, load, warm-up, then one image after another),
 with two threads, in several rounds of alternating order, so that a change of the machine's load
 meets all. Rates and ratios are of the least disturbed image. Ensemble: three ResNet-50, one
-ResNet-34, one MobileNetV2, random weights that differ, one channel, 512 x 512, with heatmap.
+ResNet-34, one MobileNetV2, one channel, 512 x 512, with heatmap; its weights are random and differ,
+or those of ``tests.perf.trained_ensemble``, where that was run before.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from tests.support.paths import REPOSITORY
 from tests.support.site import phantoms
 
 FOLDER = REPOSITORY / ".bench" / "engines"
+TRAINED = REPOSITORY / ".bench" / "trained"
 DEMO = REPOSITORY / "plugins" / "ra_plugins" / "bundles" / "demo" / "graph.onnx"
 THREADS = 2
 MEMBERS = ("resnet50", "resnet50", "resnet50", "resnet34", "mobilenet_v2")
@@ -73,13 +75,29 @@ class Figures:
 
 def ensemble(images: int) -> Iterator[Engine]:
     """Rows of the five-member ensemble; graphs are made where they are missing."""
-    folder = FOLDER
+    folder = _ensemble()
     shape = (SIZE, SIZE)
     yield Engine(name="torch eager + pytorch-grad-cam", kind="torch", graph=folder, shape=shape,
                  images=max(3, images // 4))  # fmt: skip
     yield Engine(name="ONNX Runtime alone, no heatmap", kind="bare", graph=folder / "nocam.onnx",
                  shape=shape, images=images)  # fmt: skip
     yield from _ours(folder / "ensemble.onnx", folder / "ensemble-u8.onnx", shape, images)
+
+
+def _ensemble() -> Path:
+    """The folder of the trained ensemble where there is one, of the random one else."""
+    return TRAINED if (TRAINED / "ensemble.txt").is_file() else FOLDER
+
+
+def _weights() -> str:
+    """What the weights are, and what the INT8 file is worth."""
+    told = _ensemble() / "ensemble.txt"
+    if told.is_file():
+        return f"trained briefly.** {told.read_text()}."
+    return (
+        "random weights that\ndiffer.** Its INT8 file was calibrated on "
+        f"{CALIBRATION} noise images, for its speed only: a gate on random\nweights says nothing."
+    )
 
 
 def demo(images: int) -> Iterator[Engine]:
@@ -185,9 +203,7 @@ bundle), each engine in a process of its own; {" ".join(cpu_features())}, Python
 the end of {os.cpu_count()} cores. Rates and ratios are of the least disturbed image, p50 and p99
 of all. Written by `python -m tests.perf.engines`.
 
-**Five members (3 x ResNet-50, ResNet-34, MobileNetV2), 512 x 512, random weights that differ.**
-Its INT8 file was calibrated on {CALIBRATION} noise images, for its speed only: a gate on random
-weights says nothing.
+**Five members (3 x ResNet-50, ResNet-34, MobileNetV2), 512 x 512, {_weights()}
 
 {big}
 
@@ -214,7 +230,9 @@ def prepare() -> bool:
         made[0].replace(FOLDER / "film.dcm")
     engine_files.without_cam(DEMO, FOLDER / "demo-nocam.onnx")
     engine_files.gated(FOLDER / "store", DEMO_INT8)
-    if (FOLDER / "ensemble-u8.onnx").is_file():
+    if _ensemble() == TRAINED:
+        engine_files.without_cam(TRAINED / "ensemble.onnx", TRAINED / "nocam.onnx")
+    if (_ensemble() / "ensemble-u8.onnx").is_file():
         return True
     if importlib.util.find_spec("torch") is None:
         return False
