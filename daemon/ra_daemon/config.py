@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import UTC, date, datetime
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from ra_daemon.sop_classes import SOP_CLASSES, STORAGE_CLASSES
-
-Gpu = Annotated[str, Field(pattern=r"^cuda:\d+$")]
-AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x20-\x5b\x5d-\x7e]+$")]
+from ra_daemon.values import AeTitle, Gpu, Host, Networks, TitlePattern
 
 LEAST_FREE = 16 * 2**20
 """Bytes; below it neither an image nor the database's own journal is sure of its place."""
@@ -33,26 +31,6 @@ class Section(BaseModel):
             if {annotation, *get_args(annotation)} & {int, float}:
                 raise ValueError("must be a number")
         return value
-
-
-def _networks(value: object) -> object:
-    """Say what is wrong with a network, in the place of a list of what it could have been."""
-    for text in value if isinstance(value, list | tuple) else ():
-        if isinstance(text, int):  # a number is an address to Python
-            raise ValueError("must be networks as 192.0.2.0/24")  # noqa: TRY004 - pydantic's way
-        if not isinstance(text, str):
-            continue
-        try:
-            ip_network(text)
-        except ValueError as error:
-            try:
-                meant = f"{text!r} names one address of it; write {ip_network(text, strict=False)}"
-            except ValueError:
-                meant = f"{text!r} is none"
-            raise ValueError(
-                f"must be networks as 192.0.2.0/24 or 192.0.2.10/32; {meant}"
-            ) from error
-    return value
 
 
 class Store(Section):
@@ -117,9 +95,9 @@ class Peer(Section):
 
     name: str
     ae_title: AeTitle
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: int = Field(default=104, ge=1, le=65535)
-    networks: tuple[IPv4Network | IPv6Network, ...] = Field(
+    networks: Networks = Field(
         default=(), description="Addresses it may call from; empty: those of host."
     )
     receive: bool = Field(default=True, description="It may send images to us.")
@@ -135,32 +113,30 @@ class Peer(Section):
     sr_class: Literal["comprehensive3d", "comprehensive", "enhanced"] = "comprehensive3d"
     allow_demonstration_until: date | None = None
 
-    @field_validator("networks", mode="before")
-    @classmethod
-    def _are_networks(cls, value: object) -> object:
-        return _networks(value)
+    @property
+    def on_this_machine(self) -> bool:
+        """Whether its host is a loopback address."""
+        with suppress(ValueError):
+            return self.host == "localhost" or ip_address(self.host).is_loopback
+        return False
 
     @property
     def takes_demonstrations(self) -> bool:
         """Whether it takes results of a demonstration model: on loopback, or until a day."""
-        if self.host == "localhost":
-            return True
-        with suppress(ValueError):
-            if ip_address(self.host).is_loopback:
-                return True
         until = self.allow_demonstration_until
-        return until is not None and datetime.now(UTC).date() <= until
+        allowed = until is not None and datetime.now(UTC).date() <= until
+        return self.on_this_machine or allowed
 
 
 class Route(Section):
     """Which images go to which scorers and where the results go."""
 
     name: str
-    calling_ae: str = "*"
-    calling_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
+    calling_ae: TitlePattern = "*"
+    calling_networks: Networks = Field(
         default=(), description="Addresses that the image came from; empty: any."
     )
-    called_ae: str = "*"
+    called_ae: TitlePattern = "*"
     sop_classes: tuple[str, ...] = Field(
         default=(), description="CR, DX, SC or UIDs; empty: any, the gate decides."
     )
@@ -179,11 +155,6 @@ class Route(Section):
     destinations: tuple[str, ...] = ()
     deliver: Literal["send", "hold", "database-only"] = "send"
     refusals: bool = Field(default=False, description="Send a visible report of a refusal.")
-
-    @field_validator("calling_networks", mode="before")
-    @classmethod
-    def _are_networks(cls, value: object) -> object:
-        return _networks(value)
 
     @field_validator("sop_classes")
     @classmethod

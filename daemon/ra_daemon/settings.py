@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import tomllib
@@ -12,10 +11,9 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from ra_daemon.config import Config, Route
+from ra_daemon.config import Config
+from ra_daemon.contradictions import nearest, refused
 from ra_daemon.errors import ConfigError
-from ra_daemon.sop_classes import SOP_CLASSES
-from ra_daemon.windows import Window
 
 PREFIX = "RA_DAEMON_"
 CONFIG_VARIABLE = "RA_DAEMON_CONFIG"
@@ -120,7 +118,7 @@ def _validated(
     except ValidationError as error:
         faults += [_fault(dict(e), tables, text) for e in error.errors()]
     else:
-        faults += _contradictions(config)
+        faults += refused(config)
         if not faults:
             return _resolved(config, folder)
     listed = "".join(f"\n  {fault}" for fault in faults)
@@ -159,7 +157,7 @@ def _overlay(tables: dict[str, Any], environ: Mapping[str, str]) -> Iterator[str
             for k in m.model_fields
         ]
         if variable not in known or model is None:
-            yield f"{variable}: unknown variable{_nearest(variable, known)}"
+            yield f"{variable}: unknown variable{nearest(variable, known)}"
             continue
         section = tables.setdefault(table, {})
         if isinstance(section, dict):
@@ -191,7 +189,7 @@ def _fault(error: Mapping[str, Any], tables: Mapping[str, Any], text: str) -> st
     if error["type"] == "extra_forbidden":
         model = _model(Config, loc[:-1])
         known = list(model.model_fields) if model is not None else []
-        return f"{where}: unknown key{_nearest(str(loc[-1]), known)}"
+        return f"{where}: unknown key{nearest(str(loc[-1]), known)}"
     if error["type"] == "missing":
         return f"{where}: is missing"
     given = error.get("input")
@@ -212,11 +210,6 @@ def _told(error: Mapping[str, Any]) -> str:
 def _shown(value: object) -> str:
     """As the file writes it."""
     return str(value).lower() if isinstance(value, bool) else repr(value)
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.3)
-    return f"; the nearest is {close[0]}" if close else ""
 
 
 def _model(model: type[BaseModel], loc: Sequence[Any]) -> type[BaseModel] | None:
@@ -253,53 +246,3 @@ def _line(text: str, loc: Sequence[Any]) -> int | None:
         if here and re.match(rf"\s*\"?{re.escape(names[-1])}\"?\s*=", line):
             return number
     return heading
-
-
-def _contradictions(config: Config) -> Iterator[str]:
-    """What single values cannot tell."""
-    peers = [p.name for p in config.peer]
-    for what, names in (("peer", peers), ("route", [r.name for r in config.route])):
-        for name in sorted({n for n in names if names.count(n) > 1}):
-            yield f"{what}: the name {name!r} is given twice"
-    for route in config.route:
-        yield from _route_contradictions(config, route, peers)
-    try:
-        Window.parse(config.schedule.off_hours)
-    except ConfigError as error:
-        yield f"schedule.off_hours: {error}"
-    if config.delivery.first_retry_s > config.delivery.max_retry_s:
-        yield "delivery.first_retry_s must not be above delivery.max_retry_s"
-    yield from _tls_contradictions(config)
-    if config.store.url and config.store.url_file is not None:
-        yield "store: set url or url_file, not both"
-
-
-def _route_contradictions(config: Config, route: Route, peers: Sequence[str]) -> Iterator[str]:
-    for name in route.destinations:
-        peer = config.peer_named(name)
-        if peer is None:
-            close = _nearest(name, peers)
-            yield f"route {route.name!r}: destination {name!r} is no peer{close}"
-        elif not peer.send:
-            yield f"route {route.name!r}: destination {name!r} has send = false"
-    if route.max_age is not None and route.max_age < route.min_age:
-        yield (
-            f"route {route.name!r}: max_age {route.max_age:g} is below min_age {route.min_age:g}; "
-            "raise max_age, or lower min_age"
-        )
-    if not route.secondary_capture and route.sop_class_uids & set(SOP_CLASSES["SC"]):
-        yield (
-            f"route {route.name!r}: sop_classes names SC, which secondary_capture = false refuses; "
-            "set it to true"
-        )
-
-
-def _tls_contradictions(config: Config) -> Iterator[str]:
-    tls = config.tls
-    if (tls.certificate is None) != (tls.key is None):
-        yield "tls: certificate and key belong together"
-    if tls.enabled and tls.certificate is None:
-        yield "tls.enabled needs tls.certificate and tls.key"
-    for peer in config.peer:
-        if peer.tls and tls.ca is None:
-            yield f"peer {peer.name!r}: tls needs tls.ca, who signed its certificate"

@@ -34,6 +34,7 @@ REPORTS = frozenset({Comprehensive3DSRStorage, ComprehensiveSRStorage, EnhancedS
 CAPTURE = SecondaryCaptureImageStorage
 NODE_AE = "RA_DAEMON"
 MODALITY_AE = "MODALITY"
+_KEPT = 'deliver = "database-only"\n'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +65,8 @@ def write_site(
 ) -> Path:
     """Write ``folder/ra-daemon.toml`` of a node that sends everything to every peer.
 
-    A peer that only sends to us, ``MODALITY``, is always there.
+    A peer that only sends to us, ``MODALITY``, is always there. Without ``peers`` results stay in
+    the database, until ``send_to`` names one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     modality = Peer(name="modality", ae_title=MODALITY_AE, port=104, send=False)
@@ -72,7 +74,7 @@ def write_site(
         f'[store]\nroot = "store"\nurl = {json.dumps(url)}\nreserve_gb = 0.05\n',
         f'[node]\nae_title = "{NODE_AE}"\nhost = "127.0.0.1"\nport = {free_port()}\n',
         *(peer.toml() for peer in (modality, *peers)),
-        f'[[route]]\nname = "all"\ndestinations = {json.dumps([p.name for p in peers])}\n',
+        f'[[route]]\nname = "all"\n{_sent_to([p.name for p in peers]) if peers else _KEPT}',
         route,
         f"[scoring]\nthreads = 1\n{scoring}\n",
         "[delivery]\nfirst_retry_s = 0.5\nmax_retry_s = 2.0\ntimeout_s = 10.0\n",
@@ -82,6 +84,16 @@ def write_site(
     ]
     (folder / "ra-daemon.toml").write_text("\n".join(text))
     return folder
+
+
+def send_to(folder: Path, name: str, table: str) -> None:
+    """Make a peer of that name the destination of a site that was written without peers."""
+    path = folder / "ra-daemon.toml"
+    path.write_text(f"{path.read_text().replace(_KEPT, _sent_to([name]))}\n{table}")
+
+
+def _sent_to(names: Sequence[str]) -> str:
+    return f"destinations = {json.dumps(names)}\n"
 
 
 def web_port(folder: Path) -> int:

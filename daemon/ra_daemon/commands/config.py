@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,16 +24,17 @@ def command() -> None:
 @config_option
 def check(config_path: Path | None) -> None:
     """Name every fault with its key, line, allowed range and the nearest key, what is named and
-    not installed, and what a start would refuse."""
-    from ra_daemon import settings
+    not installed, what a start would refuse, and what can have no effect."""
+    from ra_daemon import contradictions, settings
     from ra_daemon.errors import ConfigError
 
     config = _loaded(config_path)
-    faults = [*_absent(config), *_refused(config)]
+    faults = [*contradictions.idle(config), *_absent(config), *_refused(config)]
     if faults:
         listed = "".join(f"\n  {fault}" for fault in faults)
         raise ConfigError(
-            f"{settings.locate(config_path)} names what is not there or cannot be used:{listed}",
+            f"{settings.locate(config_path)} names what is not there, cannot be used or has no "
+            f"effect:{listed}",
             hint="Correct the values, or install what they mean; ra-daemon doctor tells more.",
         )
     say(f"{settings.locate(config_path)} is in order.")
@@ -71,12 +71,6 @@ def _absent(config: Config) -> Iterator[str]:
         yield f"store.url: {error} {error.hint}"
     scorers, _broken = plugins.scorers(config.scoring.plugins)
     for route in config.route:
-        if not any(fnmatchcase(title, route.called_ae) for title in config.node.titles):
-            ours = ", ".join(sorted(config.node.titles))
-            yield (
-                f"route {route.name!r}: called_ae {route.called_ae!r} fits no title of this node "
-                f"({ours}); add it to node.more_titles"
-            )
         for name in sorted(set(route.scorers) - set(scorers)):
             usable = ", ".join(sorted(scorers))
             yield f"route {route.name!r}: there is no usable scorer {name!r}; there are {usable}"

@@ -23,7 +23,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 
 from tests.integration.node.orthanc import Orthanc, orthanc
 from tests.support.processes import command, free_port, run_node, wait_until
-from tests.support.site import Peer, column, phantoms, send, settled, write_site
+from tests.support.site import Peer, column, phantoms, send, send_to, settled, write_site
 
 pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("node")]
 
@@ -65,10 +65,7 @@ def test_orthanc_commits_and_what_it_lost_is_sent_again(tmp_path: Path) -> None:
     # The archive sends no images here: it is a destination that may call back, nothing more.
     write_site(site, [])
     with orthanc(tmp_path / "orthanc", port_of(site)) as pacs:
-        path = site / "ra-daemon.toml"
-        peer = f"{pacs.peer.toml()}receive = false\n"
-        text = path.read_text().replace("destinations = []", 'destinations = ["orthanc"]')
-        path.write_text(f"{text}\n{peer}")
+        send_to(site, "orthanc", f"{pacs.peer.toml()}receive = false\n")
         with run_node(site) as node:
             send(node.port, files)
             wait_until(lambda: settled(site, len(files)), 90, every=0.3)

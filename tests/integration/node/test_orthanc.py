@@ -9,7 +9,7 @@ from pydicom import dcmread
 
 from tests.integration.node.orthanc import orthanc
 from tests.support.processes import run_node, wait_until
-from tests.support.site import CAPTURE, column, phantoms, rows, settled, uids, write_site
+from tests.support.site import CAPTURE, column, phantoms, rows, send_to, settled, uids, write_site
 
 pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("node")]
 
@@ -24,7 +24,7 @@ def test_orthanc_gets_report_and_heatmap_into_the_same_study(tmp_path: Path) -> 
     site = tmp_path / "site"
     write_site(site, [])
     with orthanc(tmp_path / "orthanc", _port(site)) as pacs:
-        _add_peer(site, pacs.peer.toml())
+        send_to(site, "orthanc", pacs.peer.toml())
         with run_node(site) as node:
             for path in [*hands, *feet]:
                 pacs.rest("/instances", path.read_bytes())
@@ -63,9 +63,3 @@ def _port(site: Path) -> int:
     import tomllib
 
     return int(tomllib.loads((site / "ra-daemon.toml").read_text())["node"]["port"])
-
-
-def _add_peer(site: Path, table: str) -> None:
-    path = site / "ra-daemon.toml"
-    text = path.read_text().replace("destinations = []", 'destinations = ["orthanc"]')
-    path.write_text(f"{text}\n{table}")

@@ -141,6 +141,20 @@ def test_what_is_no_file_is_a_fault_of_use(node: Path, tmp_path: Path) -> None:
         ('[store]\nurl = "no url"', "cannot be read"),
         ('[[route]]\nname = "a"\nscorers = ["svhd"]', "no usable scorer 'svhd'"),
         ('[[route]]\nname = "a"\ncalled_ae = "RA_TRIAL"', "add it to node.more_titles"),
+        (
+            (
+                '[[peer]]\nname = "p"\nae_title = "P"\n[[route]]\nname = "a"\ncalling_ae = "Q"\n'
+                'destinations = ["p"]'
+            ),
+            "calling_ae 'Q' fits no peer that may send to us (P)",
+        ),
+        (
+            (
+                '[[peer]]\nname = "p"\nae_title = "P"\nhost = "192.0.2.1"\n'
+                "allow_demonstration_until = 2020-01-31"
+            ),
+            "allow_demonstration_until 2020-01-31 is past; set a later day",
+        ),
         ('[engine]\nbackends = ["onnxrutime:int8"]', "no backend 'onnxrutime'"),
         ('[scoring]\nbundle = "dmeo"', "No bundle 'dmeo'"),
     ],

@@ -45,6 +45,13 @@ def test_without_a_peer_the_table_stays_as_a_comment(tmp_path: Path) -> None:
     assert settings.load(tmp_path / "site" / "ra-daemon.toml", environ={}).peer == ()
 
 
+@pytest.mark.parametrize("peers", [(), ("--pacs", "main=PACS@192.0.2.10:104")])
+def test_what_it_writes_is_in_order(tmp_path: Path, peers: tuple[str, ...]) -> None:
+    assert run("init", tmp_path, *peers).exit_code == 0
+    done = run("config", "check", "--config", tmp_path / "ra-daemon.toml")
+    assert (done.exit_code, "in order" in done.stderr) == (0, True), done.output
+
+
 def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
     assert run("init", tmp_path).exit_code == 0
     (tmp_path / "ra-daemon.toml").write_text("[node]\nport = 1\n")

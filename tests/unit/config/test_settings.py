@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ra_daemon import checkpoints, plugins, settings
+from ra_daemon import checkpoints, contradictions, plugins, settings
 from ra_daemon.config import Config
 from ra_daemon.errors import ConfigError
 
@@ -80,6 +81,14 @@ def test_all_faults_at_once_with_key_line_and_nearest(tmp_path: Path) -> None:
         ("[schedule]\nretain_pixels_days = false\n", "= false: must be a number"),
         ('[node]\nae_title = "SEVENTEEN_LETTERS"\n', ": must have at most 16 characters"),
         ('[node]\nae_title = ""\n', ": must have at least 1 character"),
+        ('[node]\nmore_titles = ["  "]\n', ": must have a character that is no space"),
+        ('[[peer]]\nname = "p"\nae_title = " "\n', ": must have a character that is no space"),
+        (
+            '[[peer]]\nname = "p"\nae_title = "P"\nhost = ""\n',
+            "peer.1.host (line 4) = '': must be an address or a name, as 192.0.2.10",
+        ),
+        ('[[route]]\nname = "r"\ncalling_ae = ""\n', "must be an AE title or a pattern"),
+        ('[[route]]\nname = "r"\ncalled_ae = " "\n', '; "*" fits any'),
         ('[engine]\ndevice = "gpu"\n', ": must match pattern"),
         ('[engine]\nbackends = ["a:fp9"]\n', ": must have fp32, fp16, bf16 or int8 after"),
         ("[store]\nroot = 3\n", "store.root (line 2) = 3: must be a path"),
@@ -140,6 +149,146 @@ def test_a_route_for_some_images(tmp_path: Path) -> None:
     assert [str(n) for n in route.calling_networks] == ["192.0.2.0/24", "2001:db8::/64"]
     assert route.sop_class_uids == {"1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.7"}
     assert route.max_age == 90
+
+
+PEER = '[[peer]]\nname = "main"\nae_title = "PACS"\nhost = "192.0.2.10"\n'
+SENDS = '[[route]]\nname = "r"\ndestinations = ["main"]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[web]\nport = 11112\n", "web.port 11112 is node.port, too, on the same address; give"),
+        (f'{PEER}[[route]]\nname = "r"\n', "name a peer in destinations, or set deliver to"),
+        (
+            f'{PEER}[[route]]\nname = "r"\ndeliver = "hold"\n',
+            "route 'r': deliver = 'hold' without destinations, so that nothing would ever leave",
+        ),
+        (
+            '[node]\nallow_unknown = true\n[[route]]\nname = "r"\n',
+            "route 'r': deliver = 'send' without destinations",
+        ),
+        (PEER + SENDS.replace('"main"', '"main", "main"'), "destinations has 'main' twice; remove"),
+        (f'{PEER}{SENDS}scorers = ["svdh", "svdh"]\n', "scorers has 'svdh' twice; remove one"),
+        (
+            '[schedule]\noff_hours = "20:00-20:00 UTC"\n',
+            "'20:00-20:00 UTC' ends when it begins; give it another end, or write 00:00-24:00",
+        ),
+    ],
+)
+def test_what_cannot_go_together_is_one_fault_with_its_remedy(
+    tmp_path: Path, text: str, told: str
+) -> None:
+    said = faults(tmp_path, text)
+    assert told in said
+    assert "1 fault:" in said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[web]\nenabled = false\nport = 11112\n",
+        "[node]\nport = 0\n[web]\nport = 0\n",
+        '[[route]]\nname = "r"\n',  # no peer yet: what init writes without --pacs
+        f'{PEER}[[route]]\nname = "r"\ndeliver = "database-only"\n',
+        '[schedule]\noff_hours = "00:00-24:00 Europe/London"\n',
+        '[node]\nae_title = " A "\n',
+    ],
+)
+def test_what_only_looks_like_a_contradiction_loads(tmp_path: Path, text: str) -> None:
+    settings.load(write(tmp_path, text), environ={})
+
+
+@pytest.mark.parametrize(
+    ("node", "web", "meet"),
+    [
+        ("0.0.0.0", "127.0.0.1", True),
+        ("", "127.0.0.1", True),
+        ("127.0.0.1", "localhost", True),
+        ("::", "127.0.0.1", True),  # a socket on :: takes IPv4 as well
+        ("::1", "0:0:0:0:0:0:0:1", True),
+        ("192.0.2.7", "127.0.0.1", False),
+        ("0.0.0.0", "::1", False),
+    ],
+)
+def test_one_port_serves_two_addresses_that_do_not_meet(
+    tmp_path: Path, node: str, web: str, meet: bool
+) -> None:
+    text = f'[node]\nhost = "{node}"\nport = 4242\n[web]\nhost = "{web}"\nport = 4242\n'
+    if meet:
+        assert "on the same address" in faults(tmp_path, text)
+    else:
+        settings.load(write(tmp_path, text), environ={})
+
+
+def idle(folder: Path, text: str) -> list[str]:
+    config = settings.load(write(folder, text), environ={})
+    return [*contradictions.idle(config, date(2026, 6, 15))]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            f'{PEER}{SENDS}calling_ae = "CR_*"\n',
+            "route 'r': calling_ae 'CR_*' fits no peer that may send to us (PACS); correct it, or",
+        ),
+        (f"{PEER}receive = false\n{SENDS}", "(there is none)"),
+        (
+            f'{PEER}{SENDS}calling_networks = ["198.51.100.0/24"]\n',
+            "calling_networks holds no address of a peer that fits calling_ae (main); correct it",
+        ),
+        (
+            f'{PEER}networks = ["203.0.113.0/24"]\n{SENDS}calling_networks = ["192.0.2.0/24"]\n',
+            "or the networks of that peer",
+        ),
+        (
+            f"{PEER}allow_demonstration_until = 2026-06-14\n{SENDS}",
+            "peer 'main': allow_demonstration_until 2026-06-14 is past; set a later day, or remove",
+        ),
+        (
+            f"{PEER}{PEER.replace('main', 'again')}{SENDS}",
+            "peer 'again': AE title, host and port are those of peer 'main'; remove one, or set",
+        ),
+        ('[node]\nmore_titles = ["A", "A "]\n', "node: more_titles has 'A' twice; remove one"),
+        (
+            f'{PEER}networks = ["192.0.2.0/24", "192.0.2.0/24"]\n{SENDS}',
+            "peer 'main': networks has '192.0.2.0/24' twice",
+        ),
+        (
+            f'{PEER}{SENDS}calling_networks = ["192.0.2.0/24", "192.0.2.0/24"]\n',
+            "route 'r': calling_networks has '192.0.2.0/24' twice",
+        ),
+        (f'{PEER}{SENDS}sop_classes = ["CR", "CR"]\n', "sop_classes has 'CR' twice"),
+        (f'{PEER}{SENDS}body_parts = ["HAND", "Hand"]\n', "body_parts has 'HAND' twice"),
+    ],
+)
+def test_what_can_have_no_effect_is_told_with_its_remedy(
+    tmp_path: Path, text: str, told: str
+) -> None:
+    (said,) = idle(tmp_path, text)
+    assert told in said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'[node]\nallow_unknown = true\n{PEER}{SENDS}calling_ae = "ANY"\n',
+        '[[route]]\nname = "r"\n',
+        f'{PEER}{SENDS}calling_ae = "PA*"\ncalling_networks = ["192.0.2.0/28"]\n',
+        f'{PEER.replace("192.0.2.10", "pacs.example")}{SENDS}calling_networks = ["10.0.0.0/8"]\n',
+        (
+            f'{PEER}networks = ["2001:db8::/32", "10.0.0.0/8"]\n'
+            f'{SENDS}calling_networks = ["10.1.0.0/16"]\n'
+        ),
+        f"{PEER}allow_demonstration_until = 2026-06-15\n{SENDS}",
+        f"{PEER.replace('192.0.2.10', '127.0.0.1')}allow_demonstration_until = 2020-01-01\n{SENDS}",
+        f"{PEER}{PEER.replace('main', 'room')}send = false\n{SENDS}",  # one title, two rooms
+        f"{PEER}{PEER.replace('main', 'room')}port = 105\n{SENDS}",
+    ],
+)
+def test_what_may_have_an_effect_is_in_order(tmp_path: Path, text: str) -> None:
+    assert idle(tmp_path, text) == []
 
 
 def test_names_are_unique_and_windows_parse(tmp_path: Path) -> None:

@@ -1,0 +1,50 @@
+"""Kinds of values that a configuration holds, each with what it must be, in plain words."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+
+def _networks(value: object) -> object:
+    """Say what is wrong with a network, in the place of a list of what it could have been."""
+    for text in value if isinstance(value, list | tuple) else ():
+        if isinstance(text, int):  # a number is an address to Python
+            raise ValueError("must be networks as 192.0.2.0/24")  # noqa: TRY004 - pydantic's way
+        if not isinstance(text, str):
+            continue
+        try:
+            ip_network(text)
+        except ValueError as error:
+            try:
+                meant = f"{text!r} names one address of it; write {ip_network(text, strict=False)}"
+            except ValueError:
+                meant = f"{text!r} is none"
+            raise ValueError(
+                f"must be networks as 192.0.2.0/24 or 192.0.2.10/32; {meant}"
+            ) from error
+    return value
+
+
+def _not_blank(told: str) -> AfterValidator:
+    """``told`` of a text that is empty or of spaces only, which mean nothing (PS3.5 6.2)."""
+
+    def check(value: str) -> str:
+        if not value.strip():
+            raise ValueError(told)
+        return value
+
+    return AfterValidator(check)
+
+
+Gpu = Annotated[str, Field(pattern=r"^cuda:\d+$")]
+AeTitle = Annotated[
+    str,
+    Field(min_length=1, max_length=16, pattern=r"^[\x20-\x5b\x5d-\x7e]+$"),
+    _not_blank("must have a character that is no space"),
+]
+TitlePattern = Annotated[str, _not_blank('must be an AE title or a pattern; "*" fits any')]
+Host = Annotated[str, _not_blank("must be an address or a name, as 192.0.2.10")]
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)]
