@@ -69,24 +69,35 @@ class Aggregated:
 
 
 @contextmanager
-def aggregated(root: Path, *, seed: int = 1) -> Iterator[Aggregated]:
-    """The right hand comes first, so that nothing can rest on the order of admission."""
+def aggregated(root: Path, *, seed: int = 1, retaken: bool = False) -> Iterator[Aggregated]:
+    """The right hand comes first, so that nothing can rest on the order of admission.
+
+    Args:
+        root: of the site's store.
+        seed: of the two verdicts.
+        retaken: another image of the left hand was scored before.
+    """
     engine = open_engine(f"sqlite:///{root / 'ra-daemon.db'}")
     upgrade(engine)
     store = ObjectStore(root)
     bundle = demo()
     scored = Hands.drawn(bundle.manifest, seed).apart(bundle.manifest, model_of(bundle))
     sources = []
-    for side, verdict in reversed(list(zip(("left", "right"), scored, strict=True))):
-        path = dicom_sources.clean(root / f"{side}.dcm", hands=side)
+    takes = [("left.1", scored[0])] if retaken else []
+    for take, verdict in [*takes, ("right", scored[1]), ("left", scored[0])]:
+        path = dicom_sources.clean(root / f"{take}.dcm", hands=take.partition(".")[0])
+        if take == "left.1":
+            first = dcmread(path)
+            first.SOPInstanceUID += ".1"
+            first.save_as(path)
         relative, _sha = store.put_bytes(path.read_bytes(), ".dcm")
         made = replace(
             verdicts.admission(), path=relative, dataset_sha256=read.digests(path)[0],
-            pixel_sha256=side, header=read.read_header(path),
+            pixel_sha256=take, header=read.read_header(path),
         )  # fmt: skip
         verdicts.record(engine, JobQueue(engine), made, verdict)
         sources.append(dcmread(path, stop_before_pixels=True))
-    found = Aggregated(engine=engine, store=store, left=sources[1], right=sources[0])
+    found = Aggregated(engine=engine, store=store, left=sources[-1], right=sources[-2])
     Housekeeping(found.config(), engine, store).aggregate()
     yield found
     engine.dispose()

@@ -50,6 +50,7 @@ OWN: Mapping[str, str] = MappingProxyType(
         "RA0332": "Tags, or tags and image, dispute the side: total only",
         "RA0333": "No interval: nothing is calibrated for a sum of two images",
         "RA0334": "The hands lie one above the other: no side named, total only",
+        "RA0335": "More than one image of this hand: the one scored last counts",
         "RA0401": "Estimated radiographic joint damage",
         "RA0402": "Image not analysed",
         "RA0403": "Result retracted",
@@ -119,6 +120,7 @@ FLAGS: Mapping[str, str] = MappingProxyType(
         "laterality_conflict": "RA0332",
         "no_interval": "RA0333",
         "sides_unnamed": "RA0334",
+        "side_repeated": "RA0335",
     }
 )
 """Our own quality flags; those of plugins are text."""

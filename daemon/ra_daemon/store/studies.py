@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -40,6 +40,8 @@ class StudyKey:
     pipeline_digest: str
     left: HandSource
     right: HandSource
+    repeated: tuple[str, ...] = ()
+    """Sides of which the study has more than one scored image."""
 
     @property
     def source_key(self) -> str:
@@ -55,14 +57,16 @@ class StudyKey:
 def quiet_studies(engine: sa.Engine, quiet_s: float) -> list[StudyKey]:
     """Studies that wait to be aggregated: nothing came for ``quiet_s`` and no job is open.
 
-    Of several images of a side the last one counts. Images that name two patients or two study
-    dates are never one total; ``reconcile`` tells them.
+    Of several images of a side the one scored last counts, and the side is ``repeated``. Images
+    that name two patients or two study dates are never one total; ``reconcile`` tells them.
     """
     with reading(engine) as conn:
         before = database_now(conn) - timedelta(seconds=quiet_s)
         pairs: dict[tuple[str, str], dict[str, sa.RowMapping]] = defaultdict(dict)
+        images: Counter[tuple[str, str, str]] = Counter()
         for row in conn.execute(_candidates(before)).mappings():
             pairs[row["study_instance_uid"], row["pipeline_digest"]][row["hands"]] = row
+            images[row["study_instance_uid"], row["pipeline_digest"], row["hands"]] += 1
         aggregates = sa.select(outcome.c.source_key).where(outcome.c.kind == "aggregate")
         done = set(conn.execute(aggregates).scalars())
         return [
@@ -71,6 +75,7 @@ def quiet_studies(engine: sa.Engine, quiet_s: float) -> list[StudyKey]:
                 pipeline_digest=digest,
                 left=_source(conn, sides["left"]),
                 right=_source(conn, sides["right"]),
+                repeated=tuple(side for side in _SIDES if images[study, digest, side] > 1),
             )
             for (study, digest), sides in sorted(pairs.items())
             if len(sides) == len(_SIDES)

@@ -21,11 +21,18 @@ UNCALIBRATED = QualityFlag(
     code="no_interval",
     text="No interval: the model has no calibration for the sum of two images.",
 )
+REPEATED = QualityFlag(
+    code="side_repeated",
+    text="The study has more than one image of this hand: the one scored last counts.",
+)
 _HANDS = ("svdh_left", "svdh_right")
 
 
 def total_of(
-    left: Scored, right: Scored, manifest_of: Callable[[str], Manifest | None]
+    left: Scored,
+    right: Scored,
+    manifest_of: Callable[[str], Manifest | None],
+    repeated: Sequence[str] = (),
 ) -> Scored | None:
     """The total of two single-hand images of one bundle, engine and preprocessing.
 
@@ -38,6 +45,7 @@ def total_of(
         left: the left hand's verdict.
         right: the right hand's verdict.
         manifest_of: digest of a bundle -> its manifest; None when it is not installed any more.
+        repeated: sides of which there were more images; each is flagged.
 
     Returns:
         None when the two cannot be summed.
@@ -60,7 +68,8 @@ def total_of(
     findings: list[Finding] = [total, replace(a, view=0), replace(b, view=1), *members]
     findings += [] if band is None else [band]
     findings += [SUMMED] if table is not None else [SUMMED, UNCALIBRATED]
-    for view, hand in enumerate((left, right)):
+    for view, (side, hand) in enumerate((("left", left), ("right", right))):
+        findings += [replace(REPEATED, view=view)] if side in repeated else []
         findings += [replace(f, view=view) for f in hand.findings if isinstance(f, QualityFlag)]
     return Scored(
         views=(*_view(left, 0), *_view(right, 1)),

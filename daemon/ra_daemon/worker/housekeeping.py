@@ -51,7 +51,7 @@ class Housekeeping:
     def aggregate(self) -> None:
         """Sum the two single-hand images of every study that has become quiet."""
         for key in studies.quiet_studies(self._engine, self._config.schedule.quiet_s):
-            summed = total_of(key.left.scored, key.right.scored, self._manifest_of)
+            summed = total_of(key.left.scored, key.right.scored, self._manifest_of, key.repeated)
             if summed is None:
                 continue
             route = next((r for r in self._config.route if r.name == key.later.route), None)

@@ -48,6 +48,19 @@ def test_a_pair_is_found_recorded_and_not_found_again(
     assert task.paths == (admission("1.1").path, admission("1.2").path)
 
 
+def test_the_image_scored_last_counts_and_its_side_is_repeated(
+    engine: sa.Engine, queue: JobQueue
+) -> None:
+    two_hands(engine, queue)
+    (key,) = studies.quiet_studies(engine, 0)
+    assert key.repeated == ()
+    record(engine, queue, admission("1.3"), scored(value=12.0, hands="left"))
+    record(engine, queue, admission("1.4"), scored(hands="left"), pipeline="q" * 64)
+    (again,) = studies.quiet_studies(engine, 0)
+    assert (again.left.sop_instance_uid, again.right.sop_instance_uid) == ("1.3", "1.2")
+    assert again.repeated == ("left",)
+
+
 def test_one_side_noise_or_open_jobs_make_no_pair(engine: sa.Engine, queue: JobQueue) -> None:
     record(engine, queue, admission("1.1"), scored(hands="left"))
     record(engine, queue, admission("1.5"), scored())

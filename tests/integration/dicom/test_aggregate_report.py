@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from pydicom import Dataset, dcmread
@@ -85,6 +87,20 @@ def test_it_says_what_it_must(report: Dataset, groups: dict[str, Group]) -> None
     assert groups["Damage band"].number("RA0102") == 7
     assert "Demonstration model, not for clinical use" in groups["Damage band"].coded
     assert report.SeriesDescription.endswith("(DEMONSTRATION; AI, not verified)")
+
+
+def test_a_hand_that_was_taken_twice_is_flagged_in_row_and_report(
+    tmp_path: Path, site: Aggregated, groups: dict[str, Group]
+) -> None:
+    words = "More than one image of this hand: the one scored last counts"
+    with aggregated(tmp_path, retaken=True) as twice:
+        (row,) = [r for r in twice.rows() if r["label"] == "side_repeated"]
+        assert (row["kind"], row["laterality"]) == ("quality", "left")
+        assert json.loads(str(row["derived_from"]))[0] == str(twice.left.SOPInstanceUID)
+        told = {g.name for g in groups_of(dcmread(twice.report())) if words in g.coded}
+    assert told == {LEFT}
+    assert "side_repeated" not in {r["label"] for r in site.rows()}
+    assert not [g for g in groups.values() if words in g.coded]
 
 
 def test_its_evidence_is_both_images(site: Aggregated, report: Dataset) -> None:

@@ -78,7 +78,7 @@ def test_plugins_and_worker_use_codes_of_the_table() -> None:
     for code in (svdh.TOTAL, svdh.HAND, svdh.MEMBER, severity.CODE, aggregate.TOTAL):
         assert code == (code[0], codes.SCHEME, codes.OWN[code[0]])
     assert aggregate.TOTAL == svdh.TOTAL
-    for flag in (aggregate.SUMMED, aggregate.UNCALIBRATED):
+    for flag in (aggregate.SUMMED, aggregate.UNCALIBRATED, aggregate.REPEATED):
         assert flag.code in codes.FLAGS
 
 

@@ -71,6 +71,15 @@ def test_its_interval_is_the_tables_for_sums() -> None:
     assert widths[0] < widths[1] + widths[2], "never added up from the hands' limits"
 
 
+def test_a_repeated_side_is_flagged_with_its_hand() -> None:
+    hands = Hands.drawn(MANIFEST, 1).apart(MANIFEST, MODEL)
+    for repeated, views in (((), []), (("right",), [1]), (("left", "right"), [0, 1])):
+        found = total_of(*hands, installed, repeated)
+        assert found is not None
+        told = [f for f in found.findings if getattr(f, "code", "") == "side_repeated"]
+        assert [f.view for f in told if isinstance(f, QualityFlag)] == views
+
+
 def test_each_hand_keeps_its_view_and_its_flags() -> None:
     left, right = Hands.drawn(MANIFEST, 1).apart(MANIFEST, MODEL)
     blurred = QualityFlag(code="low_contrast", text="Low contrast.", view=0)
