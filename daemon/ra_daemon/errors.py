@@ -5,6 +5,7 @@ RaError (ra_engine)
     ├── ConfigError         exit status 3   the configuration cannot be used
     ├── PeerError           exit status 4   a DICOM peer refused or did not answer
     ├── StoreError          exit status 5   the database or the object store cannot be used
+    │   ├── DatabaseLostError               the store has objects, and no database knows them
     │   ├── DiskFullError                   the disk of the database, the store or a folder is full
     │   └── LeaseLostError                  the job was given to another worker meanwhile
     ├── FileSystemError                     a file or folder cannot be read, made or written
@@ -50,6 +51,16 @@ class StoreError(DaemonError):
     code = "store.failed"
     hint = "Run ra-daemon doctor: it checks the database, its version and the disk."
     exit_status = 5
+
+
+class DatabaseLostError(StoreError):
+    """The store has objects whose database is gone or empty; a new one would not know them."""
+
+    code = "database.lost"
+    hint = (
+        "Put a backup of the database back, see Backup in docs/admin.md; or, to begin anew, move "
+        "objects/ away."
+    )
 
 
 class DiskFullError(StoreError):

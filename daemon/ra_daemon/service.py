@@ -284,6 +284,7 @@ def _database(config: Config) -> Engine:
     """Open the database; a new one is made, an older one asks for ``ra-daemon db upgrade``."""
     engine = open_engine(config.database_url)
     current, _head = schema.revisions(engine)
+    schema.check_lost(current, config.root)
     if current is None:
         schema.upgrade(engine)
     schema.check_version(engine)

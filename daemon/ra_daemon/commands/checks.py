@@ -106,6 +106,7 @@ def database_state(config: Config) -> Iterator[Check]:
 
     path = sqlite_path(config)
     if path is not None and not path.is_file():
+        schema.check_lost(None, config.root)
         yield _check("database", ok=True, found="none yet; ra-daemon start makes it", remedy="")
         return
     engine = open_engine(config.database_url)
@@ -113,6 +114,7 @@ def database_state(config: Config) -> Iterator[Check]:
         there, program = schema.revisions(engine)
     finally:
         engine.dispose()
+    schema.check_lost(there, config.root)
     kind = "SQLite" if path is not None else "PostgreSQL"
     yield _check("database", ok=there in (program, None),
                  found=f"{kind}, version {there}, program {program}",

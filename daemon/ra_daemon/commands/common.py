@@ -110,15 +110,17 @@ def database(config: Config) -> Iterator[sa.Engine]:
     """The node's database, of this program's version.
 
     Raises:
+        DatabaseLostError: it is gone, and the store has objects.
         StoreError: there is none yet, or its version is another.
     """
     from ra_daemon.errors import StoreError
     from ra_daemon.faults import of_database
     from ra_daemon.store.engine import open_engine
-    from ra_daemon.store.schema import check_version
+    from ra_daemon.store.schema import check_lost, check_version
 
     path = sqlite_path(config)
     if path is not None and not path.is_file():
+        check_lost(None, config.root)
         raise StoreError(
             "There is no database yet.", hint="ra-daemon start makes it; or ra-daemon db upgrade."
         )

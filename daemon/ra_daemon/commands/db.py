@@ -27,6 +27,7 @@ def upgrade(config_path: Path | None) -> None:
     engine = open_engine(config.database_url)
     try:
         before, after = schema.revisions(engine)
+        schema.check_lost(before, config.root)
         schema.upgrade(engine)
     finally:
         engine.dispose()

@@ -160,6 +160,7 @@ def opened(config: Config) -> Iterator[sa.Engine]:
 
     path = sqlite_path(config)
     if path is not None and not path.is_file():
+        schema.check_lost(None, config.root)
         engine = open_engine(config.database_url)
         schema.upgrade(engine)
         engine.dispose()

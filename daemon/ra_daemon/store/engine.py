@@ -143,6 +143,16 @@ def in_place(engine: sa.Engine) -> bool:
     return opened is None or opened == _identity(Path(engine.url.database or ""))
 
 
+def has_file(engine: sa.Engine) -> bool:
+    """Whether the file of an SQLite database is there, which a connection would make.
+
+    A server answers for itself.
+    """
+    if engine.dialect.name != "sqlite":
+        return True
+    return _identity(Path(engine.url.database or "")) is not None
+
+
 def _identity(path: Path) -> tuple[int, int] | None:
     try:
         found = path.stat()

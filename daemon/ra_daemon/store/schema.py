@@ -10,7 +10,8 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from ra_daemon.errors import StoreError
+from ra_daemon.errors import DatabaseLostError, StoreError
+from ra_daemon.store.engine import has_file
 
 _FOLDER = Path(__file__).parent
 VIEWS = ("v1_results", "v1_refusals", "v1_instances", "v1_jobs", "v1_deliveries")
@@ -48,9 +49,27 @@ def check_version(engine: sa.Engine) -> None:
         )
 
 
+def check_lost(there: str | None, root: Path) -> None:
+    """Refuse to begin anew beside objects: the rows that explain them were in a lost database.
+
+    Images in the inbox are no such sign: they have no rows yet.
+
+    Args:
+        there: revision of the database; None when it is missing or empty.
+        root: of the store.
+
+    Raises:
+        DatabaseLostError: there are objects and no database.
+    """
+    if there is None and any((root / "objects").glob("*/*")):
+        raise DatabaseLostError("objects/ has files, and their database is gone or empty.")
+
+
 def revisions(engine: sa.Engine) -> tuple[str | None, str]:
-    """(revision of the database or None, revision of this program)."""
+    """(revision of the database or None, revision of this program); makes no SQLite file."""
     head = ScriptDirectory.from_config(_config()).get_current_head()
+    if not has_file(engine):
+        return None, str(head)
     with engine.connect() as conn:
         return MigrationContext.configure(conn).get_current_revision(), str(head)
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from ra_daemon.errors import StoreError
+from ra_daemon.errors import DatabaseLostError, StoreError
 from ra_daemon.store import audit, schema
 from ra_daemon.store.engine import open_engine, read_only, reading
+from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.query import open_query, run_query
 from ra_daemon.store.tables import metadata
 
@@ -73,6 +75,19 @@ def test_an_empty_database_is_told_how_to_upgrade(bare: sa.Engine) -> None:
     assert "ra-daemon db upgrade" in caught.value.hint
     schema.upgrade(bare)
     schema.check_version(bare)
+
+
+def test_no_new_database_is_made_beside_objects(bare: sa.Engine, objects: ObjectStore) -> None:
+    there, _program = schema.revisions(bare)
+    schema.check_lost(there, objects.root)
+    objects.put_bytes(b"image", ".dcm")
+    with pytest.raises(DatabaseLostError):
+        schema.check_lost(there, objects.root)
+    if bare.dialect.name == "sqlite":
+        assert not Path(str(bare.url.database)).exists()  # a look makes none
+    schema.upgrade(bare)
+    there, _program = schema.revisions(bare)
+    schema.check_lost(there, objects.root)
 
 
 def test_a_newer_database_is_left_alone(engine: sa.Engine) -> None:

@@ -13,7 +13,9 @@ from click.testing import CliRunner, Result
 
 from ra_daemon import faults
 from ra_daemon.cli import main
-from ra_daemon.errors import DiskFullError, FileSystemError
+from ra_daemon.config import Config
+from ra_daemon.errors import DatabaseLostError, DiskFullError, FileSystemError
+from ra_daemon.store.objects import ObjectStore
 from tests.support.processes import free_port
 
 
@@ -103,6 +105,59 @@ def test_a_damaged_sqlite_file(tmp_path: Path, words: tuple[str, ...]) -> None:
     (tmp_path / "s").mkdir()
     (tmp_path / "s" / "ra-daemon.db").write_bytes(bytes(range(256)) * 64)
     told(run(*words, "--config", config), 5, "damaged", "ra-daemon restore")
+
+
+@pytest.fixture
+def lost(node: Path, config: Config) -> Path:
+    """A node that has kept an image and whose SQLite file is gone."""
+    ObjectStore(config.root).put_bytes(b"image", ".dcm")
+    (config.root / "ra-daemon.db").unlink()
+    return node
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("start",),
+        ("db", "upgrade"),
+        ("models", "activate", "demo"),
+        ("status",),
+    ],
+)
+def test_objects_whose_database_is_lost(lost: Path, config: Config, words: tuple[str, ...]) -> None:
+    told(run(*words, "--config", lost), 5, "database is gone", "backup", "objects/ away")
+    assert not (config.root / "ra-daemon.db").exists()  # nothing stands in a restore's way
+
+
+@pytest.mark.parametrize("words", [("start",), ("db", "upgrade")])
+def test_objects_beside_an_empty_database(
+    lost: Path, config: Config, words: tuple[str, ...]
+) -> None:
+    (config.root / "ra-daemon.db").touch()
+    told(run(*words, "--config", lost), 5, "database is gone", "backup", "objects/ away")
+
+
+def test_doctor_tells_that_the_database_is_lost(lost: Path) -> None:
+    done = run("doctor", "--config", lost, "--json")
+    found = {c["name"]: c for c in json.loads(done.stdout)["checks"]}
+    assert done.exit_code == 1
+    assert not found["database"]["ok"]
+    assert "database is gone" in found["database"]["found"]
+    assert found["database"]["remedy"] == DatabaseLostError.hint
+
+
+def test_images_that_wait_are_no_sign_of_a_lost_database(node: Path, config: Config) -> None:
+    """They are admitted into a new one; so are the folders of objects that were purged."""
+    objects = ObjectStore(config.root)
+    path, _ = objects.put_bytes(b"image", ".dcm")
+    objects.remove([path])
+    (objects.inbox / "1.dcm").write_bytes(b"image")
+    (config.root / "ra-daemon.db").unlink()
+    assert run("db", "upgrade", "--config", node).exit_code == 0
+    (config.root / "ra-daemon.db").unlink()
+    done = run("doctor", "--config", node, "--json")
+    found = {c["name"]: c for c in json.loads(done.stdout)["checks"]}
+    assert found["database"]["ok"]
 
 
 @pytest.mark.parametrize("what", ["server", "file"])
