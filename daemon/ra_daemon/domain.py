@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
 from pathlib import Path
+from typing import Literal
 
 from ra_engine.types import Finding, HandView, Side
 
@@ -160,6 +161,10 @@ class Header:
     made_from_others: bool = False
 
 
+Found = Literal["nothing", "whole", "damaged"]
+"""What lies among the objects under the name of a file that comes."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
     """One received file, digested.
@@ -169,6 +174,7 @@ class Admission:
         pixel_sha256: of the encoded pixel data, "" when there is none.
         path: relative to the store's root.
         header: None when the file cannot be parsed.
+        found: what lay there when it came.
     """
 
     dataset_sha256: str
@@ -179,6 +185,7 @@ class Admission:
     origin: Origin
     header: Header | None
     refused: Refused | None = None
+    found: Found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

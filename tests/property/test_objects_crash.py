@@ -35,6 +35,12 @@ class FragileDisk:
         self.folders: set[Path] = set()
         self.durable_folders: set[Path] = set()
 
+    def lay(self, path: Path, data: bytes) -> None:
+        """A file that is there from the start, durably."""
+        inode = len(self.data)
+        self.data[inode] = self.durable[inode] = data
+        self.names[path] = self.durable_names[path] = inode
+
     def _step(self) -> None:
         if self.budget == 0:
             raise PowerCutError
@@ -139,7 +145,7 @@ def _work(
         inbox = store.publish_inbox(temp, f"{number}.dcm")
         promised[inbox] = content  # 0x0000 goes out here
         digest = hashlib.sha256(content).hexdigest()
-        adopted = store.open_path(store.adopt(inbox, digest, ".dcm"))
+        adopted = store.open_path(store.adopt(inbox, digest, ".dcm", disk.intact)[0])
         promised[adopted] = content
         del promised[inbox]
         store.leave_inbox(inbox)
@@ -147,18 +153,24 @@ def _work(
         promised[store.open_path(kept)] = content
 
 
+def _object(root: Path, content: bytes) -> Path:
+    digest = hashlib.sha256(content).hexdigest()
+    return root / "objects" / digest[:2] / f"{digest}.dcm"
+
+
 @settings(max_examples=100, deadline=None)
-@given(content=CONTENTS, first=st.integers(0, 30), names=LUCK, held=LUCK)
+@given(content=CONTENTS, first=st.integers(0, 30), names=LUCK, held=LUCK, damaged=st.booleans())
 def test_an_interrupted_adoption_is_finished_by_the_next(
-    root: Path, content: bytes, first: int, names: set[int], held: set[int]
+    root: Path, content: bytes, first: int, names: set[int], held: set[int], *, damaged: bool
 ) -> None:
     """SIGKILL (not power) after any operation, then the same work again, then a power cut."""
     disk = FragileDisk(first)
+    if damaged:
+        disk.lay(_object(root, content), content + b"x")
     for budget in (first, 10_000):
         disk.budget = budget
         with contextlib.suppress(PowerCutError):
             _work(root, disk, [content], {})
-    digest = hashlib.sha256(content).hexdigest()
-    target = (root / "objects" / digest[:2] / f"{digest}.dcm").resolve()
+    target = _object(root, content).resolve()
     found = {p.resolve(): d for p, d in disk.after_the_cut(names, held).items()}
     assert found[target] == content

@@ -74,6 +74,7 @@ def admission(
         origin=Origin(calling_ae="CR1", called_ae="RA", address="127.0.0.1"),
         header=header(uid, **fields) if parsable else None,
         refused=refused,
+        found="whole",
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine
@@ -34,12 +35,14 @@ class Admitted:
     Attributes:
         uid_key: names the image without telling which it is.
         judged_again: job that judges a refused image once more.
+        mended: as in ``instances.AdmitResult``.
     """
 
     instance_id: int
     uid_key: str
     status: instances.Status
     judged_again: int | None = None
+    mended: str = ""
 
 
 def digest_file(path: Path, store: ObjectStore) -> Admission:
@@ -61,16 +64,26 @@ def digest_file(path: Path, store: ObjectStore) -> Admission:
         refused = Refused(reason=Reason.UNREADABLE, detail=f"{type(error).__name__} in its header.")
     dataset_sha256, pixel_sha256 = read.digests(path, parsable=parsable)
     stat = path.stat()
+    kept, found = store.adopt(path, dataset_sha256, ".dcm", partial(_holds, dataset_sha256))
     return Admission(
         dataset_sha256=dataset_sha256,
         pixel_sha256=pixel_sha256,
-        path=store.adopt(path, dataset_sha256, ".dcm"),
+        path=kept,
         size=stat.st_size,
         received_at=datetime.fromtimestamp(stat.st_mtime, UTC),
         origin=inbox.read_origin(path),
         header=header,
         refused=refused,
+        found=found,
     )
+
+
+def _holds(dataset_sha256: str, path: Path) -> bool:
+    """Whether a kept file still holds its data set; the file meta of each sending is another."""
+    try:
+        return read.digests(path, parsable=False)[0] == dataset_sha256
+    except OSError:  # what the disk does not give is lost as well
+        return False
 
 
 def admit_all(
@@ -126,7 +139,9 @@ def admit(
         route = match_route(config, admission.origin, admission.header)
     result = instances.admit(conn, admission, route=route.name if route else "")
     key = log.uid_key(admission.header.sop_instance_uid) if admission.header else "-"
-    admitted = Admitted(instance_id=result.instance_id, uid_key=key, status=result.status)
+    admitted = Admitted(
+        instance_id=result.instance_id, uid_key=key, status=result.status, mended=result.mended
+    )
     if admission.refused is not None:
         return admitted
     if result.status in ("new", "conflict"):
@@ -148,6 +163,8 @@ def admit(
 def _tell(admitted: Admitted) -> None:
     number = admitted.instance_id
     _log.info("instance.admitted", instance=number, uid=admitted.uid_key, status=admitted.status)
+    if admitted.mended:
+        _log.warning("instance.file_mended", instance=number, was=admitted.mended)
     if admitted.judged_again is not None:
         _log.info("instance.judged_again", instance=number, job=admitted.judged_again)
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from ra_daemon.domain import Admission, Header, Refused
+from ra_daemon.domain import Admission, Found, Header, Refused
 from ra_daemon.store import outcomes, queue, removals
 from ra_daemon.store.clock import database_now
 from ra_daemon.store.engine import insert_new
 from ra_daemon.store.rows import dump_header
 from ra_daemon.store.tables import dicom_object, header_change, instance, outcome, report
 
+_MENDED: Mapping[Found, str] = {"nothing": "missing", "damaged": "damaged", "whole": ""}
 Status = Literal["new", "same", "conflict", "header_changed", "purged"]
 
 
@@ -29,11 +31,13 @@ class AdmitResult:
 
     ``refused``: a known image whose verdict in force is a refusal: another route, pipeline or
     header may judge it otherwise.
+    ``mended``: what was wrong with its file, "missing" or "damaged", until it came again.
     """
 
     instance_id: int
     status: Status
     refused: bool = False
+    mended: str = ""
 
 
 def admit(conn: sa.Connection, admission: Admission, route: str = "") -> AdmitResult:
@@ -90,11 +94,12 @@ def _seen_again(
         .values(seen_again_at=now)
     ).rowcount
     reason = "came again after its purge" if purged else "own output came back"
-    removals.add_unreferenced(conn, instance_id, admission.path, reason, now)
+    goes = removals.add_unreferenced(conn, instance_id, admission.path, reason, now)
     if purged:
         return AdmitResult(instance_id=instance_id, status="purged")
     refused = _verdict(conn, instance_id) == "refused"
-    return AdmitResult(instance_id=instance_id, status=status, refused=refused)
+    mended = "" if goes or status != "same" else _MENDED[admission.found]
+    return AdmitResult(instance_id=instance_id, status=status, refused=refused, mended=mended)
 
 
 def _verdict(conn: sa.Connection, instance_id: int) -> str:

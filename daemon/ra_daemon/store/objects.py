@@ -7,9 +7,11 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
+
+from ra_daemon.domain import Found
 
 FOLDERS = ("tmp", "inbox", "objects", "engines", "run")
 
@@ -157,19 +159,36 @@ class ObjectStore:
         """Drop an admitted file's inbox name, after its rows are committed."""
         self._io.unlink(path)
 
-    def adopt(self, path: Path, sha256: str, suffix: str) -> str:
+    def adopt(
+        self, path: Path, sha256: str, suffix: str, whole: Callable[[Path], bool]
+    ) -> tuple[str, Found]:
         """Give a durable file of the same file system a second name among the objects.
 
+        Args:
+            path: the file.
+            sha256: of its content.
+            suffix: of the name.
+            whole: whether the file that has the name already holds that content. One that does
+                stays; any other gives way.
+
         Returns:
-            The path relative to the root. Idempotent.
+            (The path relative to the root, what had the name before.) Idempotent.
         """
         target = self._target(sha256, suffix)
+        found: Found = "nothing"
         if not self._io.exists(target):
             # another thread may be faster: the content is the same
             with contextlib.suppress(FileExistsError):
                 self._io.link(path, target)
+        # Read every time, not only when the sizes differ: a bad disk keeps the size, and the same
+        # image comes again too seldom for the reading to count.
+        elif whole(target):
+            found = "whole"
+        else:
+            found = "damaged"
+            self._io.replace(self.link_temp(path, uuid.uuid4().hex), target)
         self._io.fsync(target.parent)  # also when there: a kill may have come before the last one
-        return self._relative(target)
+        return self._relative(target), found
 
     def put_bytes(self, data: bytes, suffix: str) -> tuple[str, str]:
         """Keep ``data`` durably under its digest.

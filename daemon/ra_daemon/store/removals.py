@@ -35,8 +35,12 @@ def finish(engine: sa.Engine, objects: ObjectStore) -> int:
 
 def add_unreferenced(
     conn: sa.Connection, instance_id: int, path: str, reason: str, now: datetime
-) -> None:
-    """List a file that came again and that no living row names: it must not stay."""
+) -> bool:
+    """List a file that came again and that no living row names: it must not stay.
+
+    Returns:
+        Whether it goes.
+    """
     changed = sa.exists().where(
         header_change.c.instance_id == instance.c.id, header_change.c.path == path
     )
@@ -46,6 +50,7 @@ def add_unreferenced(
         sa.or_(instance.c.path == path, changed),
     )
     if conn.execute(living).first() is not None:
-        return
+        return False
     values = {"instance_id": instance_id, "path": path, "reason": reason, "marked_at": now}
     conn.execute(sa.insert(removal).values(**values))
+    return True

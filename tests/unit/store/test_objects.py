@@ -30,9 +30,9 @@ def test_a_file_goes_from_temporary_to_inbox_to_objects(store: ObjectStore) -> N
     assert not temp.exists()
     assert store.inbox_files() == [inbox]
     digest = hashlib.sha256(b"image").hexdigest()
-    relative = store.adopt(inbox, digest, ".dcm")
-    assert relative == f"objects/{digest[:2]}/{digest}.dcm"
-    assert store.adopt(inbox, digest, ".dcm") == relative
+    relative, found = store.adopt(inbox, digest, ".dcm", intact)
+    assert (relative, found) == (f"objects/{digest[:2]}/{digest}.dcm", "nothing")
+    assert store.adopt(inbox, digest, ".dcm", intact) == (relative, "whole")
     store.leave_inbox(inbox)
     store.leave_inbox(inbox)
     assert store.inbox_files() == []
@@ -87,7 +87,7 @@ def test_a_disk_without_hard_links_gets_a_copy(
     monkeypatch.setattr(os, "link", no_links)
     source = store.inbox / "a.dcm"
     source.write_bytes(b"image")
-    relative = store.adopt(source, "ab" * 32, ".dcm")
+    relative, _ = store.adopt(source, "ab" * 32, ".dcm", intact)
     assert store.open_path(relative).read_bytes() == b"image"
     assert [p.name for p in store.open_path(relative).parent.iterdir()] == [f"{'ab' * 32}.dcm"]
 
@@ -110,6 +110,25 @@ def test_a_damaged_file_is_seen_and_written_anew(store: ObjectStore) -> None:
     named = store.tmp / "anything.dcm"
     named.write_bytes(b"")
     assert intact(named)  # a name that is no digest says nothing
+
+
+@pytest.mark.parametrize("damage", [b"imXge", b"ima", b""])
+def test_a_damaged_object_gives_way_to_the_same_that_comes_again(
+    store: ObjectStore, damage: bytes
+) -> None:
+    digest = hashlib.sha256(b"image").hexdigest()
+    came = [store.inbox / f"{number}.dcm" for number in range(3)]
+    for path in came:
+        path.write_bytes(b"image")
+    kept = store.open_path(store.adopt(came[0], digest, ".dcm", intact)[0])
+    store.leave_inbox(came[0])
+    kept.write_bytes(damage)
+    assert store.adopt(came[1], digest, ".dcm", intact)[1] == "damaged"
+    assert kept.read_bytes() == b"image"
+    assert kept.samefile(came[1])
+    assert store.adopt(came[2], digest, ".dcm", intact)[1] == "whole"
+    assert kept.samefile(came[1]), "an intact file stays"
+    assert list(store.tmp.iterdir()) == []
 
 
 class FullDisk(DiskIo):
