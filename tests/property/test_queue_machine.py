@@ -122,14 +122,16 @@ class QueueMachine(RuleBasedStateMachine):
     def cancel(self, data: st.DataObject) -> None:
         job_id = data.draw(st.sampled_from(sorted(self.state)))
         live = self.state[job_id] not in END
-        assert self.queue.cancel([job_id]) == int(live)
+        with self.engine.begin() as conn:
+            assert self.queue.cancel(conn, [job_id]) == int(live)
         if live:
             self._drop(job_id, "cancelled")
 
     @rule()
     def retry(self) -> None:
         failed = [j for j, s in self.state.items() if s == "failed"]
-        assert self.queue.retry() == len(failed)
+        with self.engine.begin() as conn:
+            assert self.queue.retry(conn) == len(failed)
         for job_id in failed:
             self.state[job_id], self.due[job_id] = "queued", self.now
             self.attempts[job_id] = self.lost[job_id] = 0

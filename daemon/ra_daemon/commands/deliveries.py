@@ -78,9 +78,10 @@ def release(config_path: Path | None, *, destination: str | None, studies: tuple
     from ra_daemon.store.outbox import Outbox
 
     config = load(config_path)
-    with database(config) as engine:
-        number = Outbox(engine, config.root).release_held(destination, list(studies) or None)
-        note(engine, "deliveries.release", f"{number} deliveries")
+    with database(config) as engine, engine.begin() as conn:
+        outbox = Outbox(engine, config.root)
+        number = outbox.release_held(conn, destination, list(studies) or None)
+        note(conn, "deliveries.release", f"{number} deliveries")
     say(f"{number} held objects are due now.")
 
 
@@ -135,9 +136,8 @@ def tell_demonstrations(config: Config, parked: Mapping[str, int]) -> None:
         )
 
 
-def note(engine: sa.Engine, what: str, new: str) -> None:
-    """One audit row: a person changed the queue."""
+def note(conn: sa.Connection, what: str, new: str) -> None:
+    """One audit row, in the transaction in which a person changed the queue."""
     from ra_daemon.store import audit
 
-    with engine.begin() as conn:
-        audit.append(conn, who=getpass.getuser(), what=what, new=new)
+    audit.append(conn, who=getpass.getuser(), what=what, new=new)

@@ -109,10 +109,11 @@ def retry(
     chosen = Which(ids=deliveries, destination=destination, cause=cause)
     with database(config) as engine:
         outbox = Outbox(engine, config.root)
-        jobs = 0 if of_peers else JobQueue(engine).retry(list(ids) or None, cause)
-        composed = 0 if of_peers or ids else reports.retry_reports(engine, cause)
-        parked = 0 if ids else outbox.retry_parked(chosen, takes=takers(config))
-        note(engine, "jobs.retry", f"{jobs} jobs, {composed} reports, {parked} deliveries")
+        with engine.begin() as conn:
+            jobs = 0 if of_peers else JobQueue(engine).retry(conn, list(ids) or None, cause)
+            composed = 0 if of_peers or ids else reports.retry_reports(conn, cause)
+            parked = 0 if ids else outbox.retry_parked(conn, chosen, takes=takers(config))
+            note(conn, "jobs.retry", f"{jobs} jobs, {composed} reports, {parked} deliveries")
         stay = {} if ids else outbox.parked(DEMONSTRATION_NOT_ALLOWED)
     say(f"{jobs} jobs queued again, {composed} reports and {parked} parked deliveries due again.")
     tell_demonstrations(config, stay)
@@ -172,9 +173,9 @@ def cancel(ids: tuple[int, ...], config_path: Path | None) -> None:
     """Take jobs out of the queue, also those that are being worked."""
     from ra_daemon.store.queue import JobQueue
 
-    with database(load(config_path)) as engine:
-        number = JobQueue(engine).cancel(ids)
-        note(engine, "jobs.cancel", ",".join(map(str, ids)))
+    with database(load(config_path)) as engine, engine.begin() as conn:
+        number = JobQueue(engine).cancel(conn, ids)
+        note(conn, "jobs.cancel", ",".join(map(str, ids)))
     say(f"{number} jobs cancelled.")
 
 

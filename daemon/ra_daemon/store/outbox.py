@@ -121,7 +121,8 @@ class Outbox:
         if destination is not None:
             which.append(delivery.c.destination == destination)
         values = {"state": DeliveryState.PENDING.value, "was_sending": 1, **_FREE}
-        return self._change(which, **values, not_before=None)
+        with self._engine.begin() as conn:
+            return self._change(conn, which, **values, not_before=None)
 
     def settle(self, item: Delivery, outcome_: DeliveryOutcome, retry_delay_s: float = 0.0) -> bool:
         """Write what became of a delivery.
@@ -152,12 +153,20 @@ class Outbox:
         which = [delivery.c.state == DeliveryState.SENT.value, delivery.c.object_id.in_(ids)]
         if destination is not None:
             which.append(delivery.c.destination == destination)
-        return self._change(which, state=DeliveryState.COMMITTED.value, committed_at=None)
+        with self._engine.begin() as conn:
+            values = {"state": DeliveryState.COMMITTED.value, "committed_at": None}
+            return self._change(conn, which, **values)
 
     def release_held(
-        self, destination: str | None = None, study_instance_uids: Sequence[str] | None = None
+        self,
+        conn: sa.Connection,
+        destination: str | None = None,
+        study_instance_uids: Sequence[str] | None = None,
     ) -> int:
-        """Let held deliveries go, all or those of a peer or of studies."""
+        """Let held deliveries go, all or those of a peer or of studies.
+
+        In the caller's transaction, as ``retry_parked``: its audit row goes with it.
+        """
         which = [delivery.c.state == DeliveryState.HELD.value]
         if destination is not None:
             which.append(delivery.c.destination == destination)
@@ -166,12 +175,15 @@ class Outbox:
                 dicom_object.c.study_instance_uid.in_(list(study_instance_uids))
             )
             which.append(delivery.c.object_id.in_(ids))
-        return self._change(which, state=DeliveryState.PENDING.value, not_before=None)
+        return self._change(conn, which, state=DeliveryState.PENDING.value, not_before=None)
 
-    def retry_parked(self, chosen: Which = EVERY, *, takes: Collection[str] = ()) -> int:
+    def retry_parked(
+        self, conn: sa.Connection, chosen: Which = EVERY, *, takes: Collection[str] = ()
+    ) -> int:
         """Queue parked deliveries again, with fresh attempts.
 
         Args:
+            conn: the caller's transaction.
             chosen: results of demonstration models that a peer did not take come back only by
                 their own cause or by number, never with all the others.
             takes: peers that take results of demonstration models (now). Those of other peers
@@ -182,7 +194,8 @@ class Outbox:
         if named:
             free = sa.or_(free, delivery.c.destination.in_(list(takes)))
         which = [delivery.c.state == DeliveryState.PARKED.value, free, *chosen.where()]
-        return self._change(which, state=DeliveryState.PENDING.value, not_before=None, attempts=0)
+        values = {"state": DeliveryState.PENDING.value, "not_before": None, "attempts": 0}
+        return self._change(conn, which, **values)
 
     def give_up(self, chosen: Which, *, who: str, why: str) -> int:
         """Let parked, held and pending deliveries never leave, with one row of the audit trail.
@@ -247,12 +260,13 @@ class Outbox:
             oldest = conn.execute(query).scalar()
             return None if oldest is None else (self._now(conn) - oldest).total_seconds()
 
-    def _change(self, which: Sequence[sa.ColumnElement[bool]], **values: Any) -> int:
+    def _change(
+        self, conn: sa.Connection, which: Sequence[sa.ColumnElement[bool]], **values: Any
+    ) -> int:
         """Update; a value of None stands for the present moment."""
-        with self._engine.begin() as conn:
-            now = self._now(conn)
-            filled = {k: now if v is None else v for k, v in values.items()}
-            return conn.execute(sa.update(delivery).where(*which).values(**filled)).rowcount
+        now = self._now(conn)
+        filled = {k: now if v is None else v for k, v in values.items()}
+        return conn.execute(sa.update(delivery).where(*which).values(**filled)).rowcount
 
     def _deliveries(self, conn: sa.Connection, ids: Sequence[int]) -> list[Delivery]:
         query = (

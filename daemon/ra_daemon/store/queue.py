@@ -203,31 +203,32 @@ class JobQueue:
             self._fenced(conn, claim, values)
         return state
 
-    def retry(self, ids: Sequence[int] | None = None, cause: str | None = None) -> int:
-        """Queue dead letters again, all or by id or by cause, with fresh attempts."""
-        with self._engine.begin() as conn:
-            which = [job.c.state == JobState.FAILED.value]
-            if ids is not None:
-                which.append(job.c.id.in_(list(ids)))
-            if cause is not None:
-                which.append(job.c.cause == cause)
-            values = {"state": JobState.QUEUED.value, "attempts": 0, "lost_leases": 0}
-            return conn.execute(
-                sa.update(job)
-                .where(*which)
-                .values(**values, not_before=self._now(conn), finished_at=None, **_FREE)
-            ).rowcount
+    def retry(
+        self, conn: sa.Connection, ids: Sequence[int] | None = None, cause: str | None = None
+    ) -> int:
+        """Queue dead letters again, all or by id or by cause, with fresh attempts.
 
-    def cancel(self, ids: Sequence[int]) -> int:
+        In the caller's transaction, as ``cancel``: its audit row goes with it.
+        """
+        which = [job.c.state == JobState.FAILED.value]
+        if ids is not None:
+            which.append(job.c.id.in_(list(ids)))
+        if cause is not None:
+            which.append(job.c.cause == cause)
+        values = {"state": JobState.QUEUED.value, "attempts": 0, "lost_leases": 0}
+        return conn.execute(
+            sa.update(job)
+            .where(*which)
+            .values(**values, not_before=self._now(conn), finished_at=None, **_FREE)
+        ).rowcount
+
+    def cancel(self, conn: sa.Connection, ids: Sequence[int]) -> int:
         """Take jobs out, also from under a worker: its completion is then fenced."""
         live = [JobState.QUEUED.value, JobState.LEASED.value]
-        with self._engine.begin() as conn:
-            values = {"state": JobState.CANCELLED.value, "finished_at": self._now(conn), **_FREE}
-            return conn.execute(
-                sa.update(job)
-                .where(job.c.id.in_(list(ids)), job.c.state.in_(live))
-                .values(**values)
-            ).rowcount
+        values = {"state": JobState.CANCELLED.value, "finished_at": self._now(conn), **_FREE}
+        return conn.execute(
+            sa.update(job).where(job.c.id.in_(list(ids)), job.c.state.in_(live)).values(**values)
+        ).rowcount
 
     def counts(self) -> dict[str, int]:
         """Number of jobs by state; every state is named."""

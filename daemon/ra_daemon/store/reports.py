@@ -181,15 +181,16 @@ def _finish(
 
 def fail_report(engine: sa.Engine, report_id: int, cause: str) -> None:
     """Put a report that cannot be composed aside, with its cause (a code, no patient data)."""
-    _mark(engine, [report.c.id == report_id, report.c.state == "due"], "failed", cause)
+    with engine.begin() as conn:
+        _mark(conn, [report.c.id == report_id, report.c.state == "due"], "failed", cause)
 
 
-def retry_reports(engine: sa.Engine, cause: str | None = None) -> int:
-    """Queue failed reports again, all or by cause."""
+def retry_reports(conn: sa.Connection, cause: str | None = None) -> int:
+    """Queue failed reports again, all or by cause, in the caller's transaction."""
     which = [report.c.state == "failed"]
     if cause is not None:
         which.append(report.c.cause == cause)
-    return _mark(engine, which, "due", "")
+    return _mark(conn, which, "due", "")
 
 
 _PREDECESSOR = (
@@ -201,11 +202,10 @@ _PREDECESSOR = (
 
 
 def _mark(
-    engine: sa.Engine, which: Sequence[sa.ColumnElement[bool]], state: str, cause: str
+    conn: sa.Connection, which: Sequence[sa.ColumnElement[bool]], state: str, cause: str
 ) -> int:
-    with engine.begin() as conn:
-        values = {"state": state, "cause": cause}
-        return conn.execute(sa.update(report).where(*which).values(**values)).rowcount
+    values = {"state": state, "cause": cause}
+    return conn.execute(sa.update(report).where(*which).values(**values)).rowcount
 
 
 def _task(conn: sa.Connection, objects: ObjectStore, row: sa.RowMapping) -> ReportTask:

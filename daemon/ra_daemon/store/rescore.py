@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -37,7 +37,8 @@ def rescore(
 ) -> Rescored:
     """Queue the images of these routes; their new results supersede the old ones when they come.
 
-    An image that was refused takes the route that it would take if it came now.
+    An image that was refused takes the route that it would take if it came now. Each batch is one
+    transaction with its row of the audit trail.
 
     Args:
         engine: the database.
@@ -49,16 +50,9 @@ def rescore(
         patient: only this patient ID.
     """
     refused = _verdict("refused")
-    of_route = instance.c.route.in_(list(pipelines))
-    which = [
-        instance.c.header.is_not(None),
-        sa.or_(sa.and_(of_route, _verdict("scored", "retracted")), refused),
-    ]
-    if study is not None:
-        which.append(instance.c.study_instance_uid == study)
-    if patient is not None:
-        which.append(instance.c.patient_id == patient)
-    queued = known = purged = last = 0
+    which = _which(pipelines, study, patient)
+    done = Rescored(queued=0, known=0, purged=0)
+    last = 0
     while True:
         with engine.begin() as conn:
             query = (
@@ -70,9 +64,8 @@ def rescore(
             )
             rows = conn.execute(query).mappings().all()
             if not rows:
-                told = f"{queued} queued, {known} known, {purged} purged"
-                audit.append(conn, who=who, what="jobs.rescore", new=told)
-                return Rescored(queued=queued, known=known, purged=purged)
+                return done
+            queued = known = purged = 0
             for row in rows:
                 route = _route(row, route_of)
                 if route not in pipelines:
@@ -84,7 +77,25 @@ def rescore(
                 else:
                     instances.set_route(conn, row["id"], route)
                     queued += 1
-            last = rows[-1]["id"]
+            if queued:
+                told = f"{queued} queued, {known} known, {purged} purged"
+                audit.append(conn, who=who, what="jobs.rescore", new=told)
+        done = Rescored(
+            queued=done.queued + queued, known=done.known + known, purged=done.purged + purged
+        )
+        last = rows[-1]["id"]
+
+
+def _which(
+    routes: Collection[str], study: str | None, patient: str | None
+) -> list[sa.ColumnElement[bool]]:
+    of_route = sa.and_(instance.c.route.in_(list(routes)), _verdict("scored", "retracted"))
+    which = [instance.c.header.is_not(None), sa.or_(of_route, _verdict("refused"))]
+    if study is not None:
+        which.append(instance.c.study_instance_uid == study)
+    if patient is not None:
+        which.append(instance.c.patient_id == patient)
+    return which
 
 
 def _verdict(*kinds: str) -> sa.Exists:

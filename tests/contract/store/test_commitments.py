@@ -117,7 +117,8 @@ def test_what_is_lost_again_and_again_is_parked(
         commitments.settle(told(request, UIDS[0], lost={UIDS[1]: LOST}), ["PACS"], 2)
         send_due(outbox)
     assert parked_causes(engine) == ["not committed: 0x0112"]
-    assert outbox.retry_parked() == 1  # a person mended the peer: all begins anew
+    with engine.begin() as conn:
+        assert outbox.retry_parked(conn) == 1  # a person mended the peer: all begins anew
     assert send_due(outbox) == [UIDS[1]]
     request = begun(commitments)
     assert commitments.settle(told(request, lost={UIDS[1]: LOST}), ["PACS"], 2).resent == 1

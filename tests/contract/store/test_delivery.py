@@ -71,8 +71,9 @@ def test_a_report_whose_heatmaps_are_gone_is_put_aside(
     record(engine, queue, admission(), full(), heatmap_path="objects/00/none.npz")
     record(engine, queue, admission("1.9"), scored())
     assert len(reports.due_reports(engine, objects, 9)) == 1
-    assert reports.retry_reports(engine, "other") == 0
-    assert reports.retry_reports(engine, "findings_unreadable") == 1
+    with engine.begin() as conn:
+        assert reports.retry_reports(conn, "other") == 0
+        assert reports.retry_reports(conn, "findings_unreadable") == 1
 
 
 def test_finishing_twice_changes_nothing(
@@ -101,7 +102,8 @@ def test_a_failed_report_waits_for_a_person(
     (task,) = reports.due_reports(engine, objects, 9)
     reports.fail_report(engine, task.report_id, "report.failed")
     assert reports.due_reports(engine, objects, 9) == []
-    assert reports.retry_reports(engine) == 1
+    with engine.begin() as conn:
+        assert reports.retry_reports(conn) == 1
     assert len(reports.due_reports(engine, objects, 9)) == 1
 
 
@@ -134,11 +136,13 @@ def test_demonstration_results_park_where_they_are_not_allowed(
             ("THERE", "demonstration_not_allowed"),
             ("UNNAMED", "demonstration_not_allowed"),
         ]
-    assert outbox.retry_parked() == 0  # a person must name this cause
     forbidden = Which(cause="demonstration_not_allowed")
-    assert outbox.retry_parked(forbidden) == 0  # no peer takes them
+    with engine.begin() as conn:
+        assert outbox.retry_parked(conn) == 0  # a person must name this cause
+        assert outbox.retry_parked(conn, forbidden) == 0  # no peer takes them
     assert outbox.parked("demonstration_not_allowed") == {"THERE": 1, "UNNAMED": 1}
-    assert outbox.retry_parked(forbidden, takes=["THERE"]) == 1
+    with engine.begin() as conn:
+        assert outbox.retry_parked(conn, forbidden, takes=["THERE"]) == 1
     assert [d.destination for d in outbox.claim_due(9)] == ["THERE"]
 
 
@@ -245,9 +249,10 @@ def test_held_deliveries_wait_for_their_release(
     composed(engine, queue, objects, deliver="hold")
     outbox = Outbox(engine)
     assert outbox.claim_due(9) == []
-    assert outbox.release_held(destination="OTHER") == 0
-    assert outbox.release_held(study_instance_uids=["9"]) == 0
-    assert outbox.release_held(destination="PACS") == 2
+    with engine.begin() as conn:
+        assert outbox.release_held(conn, destination="OTHER") == 0
+        assert outbox.release_held(conn, study_instance_uids=["9"]) == 0
+        assert outbox.release_held(conn, destination="PACS") == 2
     assert len(outbox.claim_due(9, ["PACS"])) == 2
 
 
@@ -265,8 +270,9 @@ def test_parked_deliveries_keep_their_cause(
     outbox = Outbox(engine)
     for item in outbox.claim_due(9):
         outbox.settle(item, Parked(cause="0122"))
-    assert outbox.retry_parked(Which(cause="other")) == 0
-    assert outbox.retry_parked(Which(cause="0122")) == 2
+    with engine.begin() as conn:
+        assert outbox.retry_parked(conn, Which(cause="other")) == 0
+        assert outbox.retry_parked(conn, Which(cause="0122")) == 2
     assert [d.attempt for d in outbox.claim_due(9)] == [1, 1]
 
 

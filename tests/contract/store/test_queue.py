@@ -196,10 +196,11 @@ def test_retry_by_id_by_cause_and_all(engine: sa.Engine, queue: JobQueue) -> Non
     for claim in queue.claim("w", 3, 60, ALL_LANES, None):
         failed = TRANSIENT if claim.job_id == ids[0] else PERMANENT
         queue.fail(claim, failed, 1, 0)
-    assert queue.retry(cause="unknown") == 0
-    assert queue.retry(cause="io.failed") == 1
-    assert queue.retry(ids=[ids[1], 10_000]) == 1
-    assert queue.retry() == 1
+    with engine.begin() as conn:
+        assert queue.retry(conn, cause="unknown") == 0
+        assert queue.retry(conn, cause="io.failed") == 1
+        assert queue.retry(conn, ids=[ids[1], 10_000]) == 1
+        assert queue.retry(conn) == 1
     claims = queue.claim("w", 9, 60, ALL_LANES, None)
     assert [(c.job_id, c.attempt) for c in claims] == [(i, 1) for i in ids]
 
@@ -207,10 +208,12 @@ def test_retry_by_id_by_cause_and_all(engine: sa.Engine, queue: JobQueue) -> Non
 def test_cancel_takes_a_job_from_under_its_worker(engine: sa.Engine, queue: JobQueue) -> None:
     ids = enqueue(engine, queue, 2)
     claim = claim_one(queue)
-    assert queue.cancel(ids) == 2
+    with engine.begin() as conn:
+        assert queue.cancel(conn, ids) == 2
     with pytest.raises(LeaseLostError), engine.begin() as conn:
         queue.settle(conn, claim, JobState.SCORED)
-    assert queue.cancel(ids) == 0
+    with engine.begin() as conn:
+        assert queue.cancel(conn, ids) == 0
     assert queue.counts()["cancelled"] == 2
 
 

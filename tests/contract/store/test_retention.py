@@ -140,7 +140,9 @@ def test_what_has_no_verdict_stays(engine: sa.Engine, queue: JobQueue) -> None:
 
 
 def test_a_cancelled_job_is_done(engine: sa.Engine, queue: JobQueue) -> None:
-    queue.cancel(enqueue(engine, queue))
+    ids = enqueue(engine, queue)
+    with engine.begin() as conn:
+        queue.cancel(conn, ids)
     assert blocks(engine) == [""]
 
 

@@ -98,7 +98,8 @@ def test_waiting_objects_are_skipped(
     record(engine, queue, admission(), scored(), deliver=deliver)
     compose(engine, objects)
     retract.retract(engine, only(engine), who="dr", reason="x")
-    assert Outbox(engine).release_held() == 0
+    with engine.begin() as conn:
+        assert Outbox(engine).release_held(conn) == 0
     assert [(r["state"], r["cause"]) for r in rows(engine, "v1_deliveries")] == [
         ("skipped", "retracted")
     ]
