@@ -275,6 +275,10 @@ class Postponed:
     cause: str
 
 
+OBJECT_FILE = "object file: "
+"""How the cause of a delivery begins that was parked because its object cannot be read."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parked:
     """A permanent refusal: a person must look."""

@@ -25,6 +25,7 @@ from ra_daemon.store.events import EventBox
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.outbox import Outbox
 from ra_daemon.store.queue import JobQueue
+from ra_daemon.store.recompose import DIFFERS
 from ra_daemon.store.tally import Tally
 from ra_daemon.worker.admitter import Admitter
 from ra_daemon.worker.composers import EACH as COMPOSE_EACH
@@ -227,7 +228,9 @@ class Node:
             _log.error("report.postponed", code=DiskFullError.code, hint=DiskFullError.hint)
         self._disk_full = full > 0
         if made:
-            reports.finish_reports(self._engine, made, allowed)
+            for report_id in reports.finish_reports(self._engine, made, allowed):
+                _log.error("report.failed", report=report_id, code=DIFFERS)
+                del made[report_id]
             self._wake("deliver-")
         for report_id, objects in made.items():
             steptimes.observe("compose", (time.perf_counter() - started) / len(made))

@@ -94,6 +94,9 @@ def retry(
 ) -> None:
     """Queue again what failed: jobs, reports that could not be composed, parked deliveries.
 
+    A report or heatmap whose file is gone or damaged is composed again, under the same UIDs, and
+    then sent to all that wait for it.
+
     IDS are jobs, and then nothing else is tried. Without a choice all is, but for results of
     demonstration models that a peer did not take: those by --cause demonstration_not_allowed or
     by --delivery only, once the peer takes them (allow_demonstration_until).
@@ -112,6 +115,7 @@ def retry(
         with engine.begin() as conn:
             jobs = 0 if of_peers else JobQueue(engine).retry(conn, list(ids) or None, cause)
             composed = 0 if of_peers or ids else reports.retry_reports(conn, cause)
+            composed += 0 if ids else outbox.compose_again(conn, chosen)
             parked = 0 if ids else outbox.retry_parked(conn, chosen, takes=takers(config))
             note(conn, "jobs.retry", f"{jobs} jobs, {composed} reports, {parked} deliveries")
         stay = {} if ids else outbox.parked(DEMONSTRATION_NOT_ALLOWED)

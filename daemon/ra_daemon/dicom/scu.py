@@ -15,7 +15,14 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Ver
 from ra_daemon import log
 from ra_daemon.config import Config, Peer, Tls
 from ra_daemon.dicom.tls import client_context
-from ra_daemon.domain import Delivered, Delivery, DeliveryOutcome, Parked, Postponed
+from ra_daemon.domain import (
+    OBJECT_FILE,
+    Delivered,
+    Delivery,
+    DeliveryOutcome,
+    Parked,
+    Postponed,
+)
 from ra_daemon.errors import PeerError, UnreadableError
 from ra_daemon.store.objects import intact
 
@@ -61,12 +68,12 @@ def send(
         try:
             item = _item(delivery.object_path)
             if not intact(delivery.object_path):
-                yield delivery, Parked(cause="object file: damaged")
+                yield delivery, Parked(cause=f"{OBJECT_FILE}damaged")
                 continue
             found.append((delivery, item))
         except (OSError, ValueError, AttributeError, InvalidDicomError) as error:
             # One file that is gone must not hold back all the others for ever.
-            yield delivery, Parked(cause=f"object file: {type(error).__name__}")
+            yield delivery, Parked(cause=f"{OBJECT_FILE}{type(error).__name__}")
     if not found:
         return
     try:

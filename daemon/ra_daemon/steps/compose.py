@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from pydicom import Dataset
+from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
 
 from ra_daemon import __version__, checkpoints
 from ra_daemon.config import Config
 from ra_daemon.dicom import read
 from ra_daemon.dicom.report_input import ReportInput, SrClass
 from ra_daemon.domain import Composed
+from ra_daemon.errors import ComposeError
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.reports import ReportTask
 from ra_engine.types import Heatmap
+
+_CLASSES: Mapping[str, SrClass] = {
+    Comprehensive3DSRStorage: "comprehensive3d",
+    ComprehensiveSRStorage: "comprehensive",
+    EnhancedSRStorage: "enhanced",
+}
 
 
 def compose(task: ReportTask, store: ObjectStore, config: Config) -> list[Composed]:
@@ -28,6 +36,8 @@ def compose(task: ReportTask, store: ObjectStore, config: Config) -> list[Compos
     before = task.predecessor
     if task.retracted is None:
         parts = tuple(read.digests(p)[0] for p in paths)
+        if parts != task.dataset_sha256s:  # else its report would be another, under another UID
+            raise ComposeError("The file of the image is damaged.")
     else:  # one retraction for each report
         parts = (before.sop_instance_uid if before else "",)
     given = ReportInput(
@@ -39,7 +49,7 @@ def compose(task: ReportTask, store: ObjectStore, config: Config) -> list[Compos
         refused=task.refused,
         serial_number=config.node.serial_number,
         software_version=__version__,
-        sr_class=_sr_class(config, task.destinations),
+        sr_class=_sr_class(config, task),
         predecessor_uid=before.sop_instance_uid if before else None,
         predecessor_class_uid=before.sop_class_uid if before else "",
         predecessor_kind=before.kind if before else "sr",
@@ -83,9 +93,14 @@ def encoded(dataset: Dataset) -> bytes:
     return buffer.getvalue()
 
 
-def _sr_class(config: Config, destinations: Sequence[str]) -> SrClass:
-    """One object serves all destinations, so the least capable of them decides its class."""
-    wanted = {p.sr_class for p in config.peer if p.name in destinations}
+def _sr_class(config: Config, task: ReportTask) -> SrClass:
+    """One object serves all destinations, so the least capable of them decides its class.
+
+    A report that is composed again stays what it was, whatever the peers are by now.
+    """
+    if task.sop_class_uid:
+        return _CLASSES[task.sop_class_uid]
+    wanted = {p.sr_class for p in config.peer if p.name in task.destinations}
     for name in ("enhanced", "comprehensive"):
         if name in wanted:
             return name

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from ra_daemon.domain import Delivered, Delivery, DeliveryOutcome, DeliveryState, Postponed
-from ra_daemon.store import audit
+from ra_daemon.store import audit, recompose
 from ra_daemon.store.clock import Clock, database_now
 from ra_daemon.store.engine import reading
 from ra_daemon.store.tables import delivery, dicom_object, outcome
@@ -182,6 +182,8 @@ class Outbox:
     ) -> int:
         """Queue parked deliveries again, with fresh attempts.
 
+        Those whose report is to be composed again (``compose_again``, first) wait for it.
+
         Args:
             conn: the caller's transaction.
             chosen: results of demonstration models that a peer did not take come back only by
@@ -194,8 +196,19 @@ class Outbox:
         if named:
             free = sa.or_(free, delivery.c.destination.in_(list(takes)))
         which = [delivery.c.state == DeliveryState.PARKED.value, free, *chosen.where()]
+        which.append(delivery.c.object_id.not_in(recompose.waiting()))
         values = {"state": DeliveryState.PENDING.value, "not_before": None, "attempts": 0}
         return self._change(conn, which, **values)
+
+    def compose_again(self, conn: sa.Connection, chosen: Which = EVERY) -> int:
+        """Queue the reports of parked deliveries whose object is gone or damaged.
+
+        In the caller's transaction. All their deliveries leave when the report is composed.
+
+        Returns:
+            How many reports are due.
+        """
+        return recompose.order(conn, self._root, chosen.where())
 
     def give_up(self, chosen: Which, *, who: str, why: str) -> int:
         """Let parked, held and pending deliveries never leave, with one row of the audit trail.

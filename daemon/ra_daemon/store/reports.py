@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from ra_daemon.domain import Composed, DeliveryState, Header, Reason, Refused, Scored
 from ra_daemon.errors import StoreError
-from ra_daemon.store import findings
+from ra_daemon.store import findings, recompose
 from ra_daemon.store.clock import database_now
 from ra_daemon.store.engine import insert_new, reading
 from ra_daemon.store.objects import ObjectStore
@@ -55,6 +55,7 @@ class ReportTask:
         predecessor: the report that this one replaces.
         retracted: why the predecessor's result must not be used; None but for a retraction, whose
             only path is then the predecessor's own file.
+        sop_class_uid: that the report had when it was composed before; "" the first time.
     """
 
     report_id: int
@@ -72,6 +73,7 @@ class ReportTask:
     demonstration: bool
     predecessor: Predecessor | None
     retracted: str | None = None
+    sop_class_uid: str = ""
 
 
 def add(
@@ -119,7 +121,8 @@ def due_reports(engine: sa.Engine, objects: ObjectStore, limit: int) -> list[Rep
     with reading(engine) as conn:
         for row in conn.execute(query).mappings().all():
             try:
-                tasks.append(_task(conn, objects, row))
+                task = _task(conn, objects, row)
+                tasks.append(replace(task, sop_class_uid=recompose.class_of(conn, row["id"])))
             except (OSError, ValueError, KeyError, TypeError):
                 broken.append(row["id"])
     for report_id in broken:
@@ -136,7 +139,7 @@ def finish_report(
 
 def finish_reports(
     engine: sa.Engine, made: Mapping[int, Sequence[Composed]], allowed: Mapping[str, bool]
-) -> None:
+) -> list[int]:
     """Write the objects of reports and one delivery for each destination; idempotent.
 
     Args:
@@ -146,13 +149,15 @@ def finish_reports(
         allowed: destination -> whether it takes results of a demonstration model; those that do
             not (or are not named) get parked deliveries, so that a person sees them.
 
+    Returns:
+        Reports that were put aside: composed again, they are not what they were before.
+
     Raises:
         StoreError: no such report.
     """
     with engine.begin() as conn:
         now = database_now(conn)
-        for report_id, objects in made.items():
-            _finish(conn, report_id, objects, allowed, now)
+        return [i for i, objects in made.items() if not _finish(conn, i, objects, allowed, now)]
 
 
 def _finish(
@@ -161,22 +166,24 @@ def _finish(
     objects: Sequence[Composed],
     allowed: Mapping[str, bool],
     now: datetime,
-) -> None:
+) -> bool:
     row = conn.execute(_finishing(report_id)).mappings().one_or_none()
     if row is None:
         raise StoreError(f"No report {report_id}.")
-    changed = conn.execute(
-        sa.update(report)
-        .where(report.c.id == report_id, report.c.state.in_(["due", "failed"]))
-        .values(state="composed", cause="", finished_at=now)
-    ).rowcount
+    open_one = [report.c.id == report_id, report.c.state.in_(["due", "failed"])]
+    if not recompose.agrees(conn, report_id, objects):
+        return not _mark(conn, open_one, "failed", recompose.DIFFERS)
+    finished = sa.update(report).where(*open_one)
+    changed = conn.execute(finished.values(state="composed", cause="", finished_at=now)).rowcount
     if changed != 1:
-        return
+        return True
+    recompose.heal(conn, report_id, objects, now)
     for composed in objects:
         object_id = _add_object(conn, row, composed, now)
         for destination in json.loads(row["destinations"]):
             takes = not row["demonstration"] or allowed.get(destination, False)
             _add_delivery(conn, object_id, destination, row["deliver"], now, takes=takes)
+    return True
 
 
 def fail_report(engine: sa.Engine, report_id: int, cause: str) -> None:

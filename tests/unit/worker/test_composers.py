@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 import pytest
 
 from ra_daemon.config import Config, Delivering, Store
+from ra_daemon.dicom import read
+from ra_daemon.errors import ComposeError
 from ra_daemon.steps.compose import compose
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.reports import ReportTask
@@ -31,8 +33,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, ReportTask]:
     store = ObjectStore(folder)
     source = clean(folder / "source.dcm").read_bytes()
     relative, _ = store.put_bytes(source, ".dcm")
+    digest, _ = read.digests(folder / "source.dcm")
     task = ReportTask(
-        report_id=1, outcome_id=1, kind="scored", paths=(relative,), dataset_sha256s=("ab" * 32,),
+        report_id=1, outcome_id=1, kind="scored", paths=(relative,), dataset_sha256s=(digest,),
         header=None, scored=both_hands(), refused=None,
         created_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), pipeline_digest="cd" * 32,
         destinations=(), deliver="send", demonstration=True, predecessor=None,
@@ -68,6 +71,16 @@ def test_a_report_that_cannot_be_made_answers_its_code_and_harms_no_other(
     assert isinstance(answers[1], list)
 
 
+def test_an_image_that_was_damaged_gives_no_report_under_another_uid(
+    site: tuple[Config, ReportTask],
+) -> None:
+    config, task = site
+    store = ObjectStore(config.root)
+    damaged, _ = store.put_bytes(store.open_path(task.paths[0]).read_bytes()[:-1] + b"X", ".dcm")
+    with pytest.raises(ComposeError, match="damaged"):
+        compose(replace(task, paths=(damaged,)), store, config)
+
+
 def test_a_full_disk_has_its_own_answer(
     site: tuple[Config, ReportTask], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -88,9 +101,12 @@ def test_no_library_prints_a_patients_name(
     source = config.store.root / task.paths[0]
     named = dirty(source.with_name("n.dcm"), source, with_raw("PatientName", "Nameless\\One"))
     relative, _ = ObjectStore(config.root).put_bytes(named.read_bytes(), ".dcm")
+    digests = (read.digests(named)[0],)
     pool = Composers(config)  # its processes write to the standard error of this test
     try:
-        ((_, made),) = pool.compose([replace(task, report_id=4, paths=(relative,))])
+        ((_, made),) = pool.compose(
+            [replace(task, report_id=4, paths=(relative,), dataset_sha256s=digests)]
+        )
     finally:
         pool.close()
     assert isinstance(made, list)

@@ -1,0 +1,111 @@
+"""Composed objects whose file is gone or damaged: made again, under the UIDs that they had."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from ra_daemon.domain import OBJECT_FILE, Composed, DeliveryState
+from ra_daemon.store.objects import intact
+from ra_daemon.store.tables import delivery, dicom_object, report
+
+DIFFERS = "report_differs"
+"""Cause of a failed report: what was composed again is not what was composed before."""
+
+_LOST = delivery.c.cause.startswith(OBJECT_FILE)
+_PARKED = delivery.c.state == DeliveryState.PARKED.value
+_REACHED = sa.or_(
+    delivery.c.state.in_([DeliveryState.SENT.value, DeliveryState.COMMITTED.value]),
+    delivery.c.was_sending == 1,
+    delivery.c.sent_at.is_not(None),
+)
+
+
+def order(conn: sa.Connection, root: Path, which: Sequence[sa.ColumnElement[bool]]) -> int:
+    """Queue the reports of these deliveries whose object is still gone or damaged.
+
+    Such a delivery stays parked until its report is composed (``heal``): it is never sent, and
+    parked again, in between.
+
+    Args:
+        conn: the caller's transaction.
+        root: of the store.
+        which: conditions on rows of ``delivery``.
+
+    Returns:
+        How many reports are due.
+    """
+    query = (
+        sa.select(dicom_object.c.report_id, dicom_object.c.path)
+        .join(delivery, delivery.c.object_id == dicom_object.c.id)
+        .where(_PARKED, _LOST, *which)
+        .distinct()
+    )
+    lost = {row.report_id for row in conn.execute(query) if not _readable(root / row.path)}
+    again = sa.update(report).where(
+        report.c.id.in_(lost), report.c.state.in_(["composed", "failed"])
+    )
+    return conn.execute(again.values(state="due", cause="")).rowcount
+
+
+def waiting() -> sa.Select[tuple[int]]:
+    """Objects whose report is to be composed again."""
+    return (
+        sa.select(dicom_object.c.id)
+        .join(report, report.c.id == dicom_object.c.report_id)
+        .where(report.c.state == "due")
+    )
+
+
+def class_of(conn: sa.Connection, report_id: int) -> str:
+    """SOP class UID that a report was composed as before, which is a part of its UID; else ""."""
+    query = sa.select(dicom_object.c.sop_class_uid).where(
+        dicom_object.c.report_id == report_id, dicom_object.c.kind != "capture"
+    )
+    return str(conn.execute(query).scalar() or "")
+
+
+def agrees(conn: sa.Connection, report_id: int, objects: Sequence[Composed]) -> bool:
+    """Whether these may take the place of what the report had before, if it had anything.
+
+    One result never has two UIDs, and what a peer may hold never has other bytes elsewhere.
+    """
+    made = {o.sop_instance_uid: o.sha256 for o in objects}
+    before = conn.execute(_before(report_id)).all()
+    if before and {row.sop_instance_uid for row in before} != made.keys():
+        return False
+    changed = [row.id for row in before if row.sha256 != made[row.sop_instance_uid]]
+    seen = sa.select(delivery.c.id).where(delivery.c.object_id.in_(changed), _REACHED)
+    return conn.execute(seen.limit(1)).first() is None
+
+
+def heal(conn: sa.Connection, report_id: int, objects: Sequence[Composed], now: datetime) -> None:
+    """Take over the new files, and queue the deliveries that waited for them."""
+    made = {o.sop_instance_uid: o for o in objects}
+    for row in conn.execute(_before(report_id)).all():
+        one = made[row.sop_instance_uid]
+        conn.execute(
+            sa.update(dicom_object)
+            .where(dicom_object.c.id == row.id)
+            .values(path=one.path, sha256=one.sha256)
+        )
+        conn.execute(
+            sa.update(delivery)
+            .where(delivery.c.object_id == row.id, _PARKED, _LOST)
+            .values(state=DeliveryState.PENDING.value, not_before=now, attempts=0)
+        )
+
+
+def _before(report_id: int) -> sa.Select[tuple[int, str, str]]:
+    columns = (dicom_object.c.id, dicom_object.c.sop_instance_uid, dicom_object.c.sha256)
+    return sa.select(*columns).where(dicom_object.c.report_id == report_id)
+
+
+def _readable(path: Path) -> bool:
+    try:
+        return intact(path)
+    except OSError:
+        return False

@@ -1,0 +1,141 @@
+"""Contract of objects whose file is lost: composed again under their UIDs, then sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from ra_daemon.domain import Composed, Delivered, Parked
+from ra_daemon.store import reports
+from ra_daemon.store.objects import ObjectStore
+from ra_daemon.store.outbox import Outbox, Which
+from ra_daemon.store.queue import JobQueue
+from ra_daemon.store.reports import ReportTask
+from tests.support.verdicts import admission, record, scored
+
+LOST = "object file: FileNotFoundError"
+TAKES = {"A": True, "B": True}
+
+
+class Site:
+    """A result with a report for the peers A and B, whose file is lost before A sends it."""
+
+    def __init__(self, engine: sa.Engine, queue: JobQueue, objects: ObjectStore) -> None:
+        self.engine, self.objects = engine, objects
+        self.outbox = Outbox(engine, objects.root)
+        record(engine, queue, admission(), scored(), destinations=["A", "B"])
+        self.finish(self.sr())
+        path = self.path()
+        self.held = path.read_bytes()
+        path.unlink()
+        self.send("A", Parked(cause=LOST))
+
+    def sr(self, data: bytes = b"report", uid: str = "2.25.1") -> Composed:
+        path, digest = self.objects.put_bytes(data, ".dcm")
+        return Composed(
+            kind="sr", sop_class_uid="1.88.22", sop_instance_uid=uid, path=path, sha256=digest
+        )
+
+    def due(self) -> list[ReportTask]:
+        return reports.due_reports(self.engine, self.objects, 9)
+
+    def finish(self, made: Composed) -> list[int]:
+        (task,) = self.due()
+        return reports.finish_reports(self.engine, {task.report_id: [made]}, TAKES)
+
+    def path(self) -> Path:
+        with self.engine.connect() as conn:
+            path = str(conn.execute(sa.text("SELECT path FROM object")).scalar_one())
+        return self.objects.root / path
+
+    def send(self, peer: str, outcome: Delivered | Parked) -> None:
+        (item,) = self.outbox.claim_due(9, [peer])
+        assert self.outbox.settle(item, outcome)
+
+    def retry(self, chosen: Which = Which()) -> tuple[int, int]:  # noqa: B008 - frozen
+        """Reports to compose, and deliveries that are due, as ``jobs retry`` has them."""
+        with self.engine.begin() as conn:
+            again = self.outbox.compose_again(conn, chosen)
+            return again, self.outbox.retry_parked(conn, chosen)
+
+    def states(self) -> dict[str, str]:
+        query = sa.text("SELECT destination, state FROM delivery")
+        with self.engine.connect() as conn:
+            return {str(peer): str(state) for peer, state in conn.execute(query)}
+
+    def report(self) -> tuple[str, str]:
+        with self.engine.connect() as conn:
+            state, cause = conn.execute(sa.text("SELECT state, cause FROM report")).one()
+        return str(state), str(cause)
+
+
+@pytest.fixture
+def site(engine: sa.Engine, queue: JobQueue, objects: ObjectStore) -> Site:
+    return Site(engine, queue, objects)
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_retry_composes_what_is_lost_and_then_sends_it(site: Site, *, damaged: bool) -> None:
+    if damaged:
+        site.path().write_bytes(b"repXrt")
+    assert site.retry() == (1, 0)
+    assert site.states()["A"] == "parked", "not sent, and parked again, before it is composed"
+    assert site.retry() == (0, 0), "it waits"
+    (task,) = site.due()
+    assert task.sop_class_uid == "1.88.22"
+    assert site.finish(site.sr()) == []
+    assert site.states() == {"A": "pending", "B": "pending"}
+    (item,) = site.outbox.claim_due(9, ["A"])
+    assert (item.sop_instance_uid, item.attempt) == ("2.25.1", 1)
+    assert item.object_path.read_bytes() == b"report"
+    assert site.report() == ("composed", "")
+
+
+def test_a_file_that_was_put_back_is_sent_as_it_is(site: Site) -> None:
+    site.path().write_bytes(site.held)
+    assert site.retry() == (0, 1)
+    assert site.due() == []
+    assert site.states()["A"] == "pending"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "again"),
+    [
+        (Which(cause=LOST), 1),
+        (Which(cause="other"), 0),
+        (Which(destination="A"), 1),
+        (Which(destination="B"), 0),
+        (Which(ids=[77]), 0),
+    ],
+)
+def test_only_what_was_chosen_is_composed(site: Site, chosen: Which, again: int) -> None:
+    assert site.retry(chosen) == (again, 0)
+
+
+def test_a_result_never_has_two_uids(site: Site) -> None:
+    site.retry()
+    assert site.finish(site.sr(b"another", uid="2.25.2")) != []
+    assert site.report() == ("failed", "report_differs")
+    assert site.states()["A"] == "parked"
+    assert site.retry() == (1, 0), "once more, when its cause was mended"
+
+
+def test_other_bytes_take_their_place_where_no_peer_holds_the_old_ones(site: Site) -> None:
+    site.retry()
+    assert site.finish(site.sr(b"a later version")) == []
+    (item,) = site.outbox.claim_due(9, ["A"])
+    assert item.object_path.read_bytes() == b"a later version"
+    assert site.path() == item.object_path
+
+
+def test_no_peer_gets_other_bytes_under_a_uid_that_another_holds(site: Site) -> None:
+    site.send("B", Delivered(status=0))
+    site.retry()
+    assert site.finish(site.sr(b"a later version")) != []
+    assert site.report() == ("failed", "report_differs")
+    assert site.states() == {"A": "parked", "B": "sent"}
+    site.retry()
+    assert site.finish(site.sr()) == []
+    assert site.states() == {"A": "pending", "B": "sent"}
