@@ -143,3 +143,11 @@ def test_without_onnx_the_extra_is_named(graph: Path, monkeypatch: pytest.Monkey
     with pytest.raises(RuntimeMissingError, match="needs the package onnx") as caught:
         Quantiser(graph, IMAGES, least=12)
     assert "ra-daemon[build]" in caught.value.hint
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 112, 112), (1, 8, 128, 96), (1, 16, 90, 88)])
+def test_thinned_tensors_show_every_column(shape: tuple[int, ...]) -> None:
+    columns = np.broadcast_to(np.arange(shape[-1], dtype=np.float32), shape)
+    thinned = quantise._thinned(np.ascontiguousarray(columns))
+    assert len(thinned) < columns.size / 6
+    assert np.array_equal(np.unique(thinned), np.arange(shape[-1]))
