@@ -11,7 +11,7 @@ from typing import Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from ra_daemon.sop_classes import SOP_CLASSES, STORAGE_CLASSES
-from ra_daemon.values import AeTitle, Gpu, Host, Networks, TitlePattern
+from ra_daemon.values import AeTitle, Gpu, Networks, OwnTitle
 
 LEAST_FREE = 16 * 2**20
 """Bytes; below it neither an image nor the database's own journal is sure of its place."""
@@ -56,7 +56,7 @@ class Store(Section):
 class Node(Section):
     """Our DICOM node."""
 
-    ae_title: AeTitle = "RA_DAEMON"
+    ae_title: OwnTitle = "RA_DAEMON"
     more_titles: tuple[AeTitle, ...] = Field(
         default=(), description="AE titles that we answer to as well, for routes by called_ae."
     )
@@ -95,7 +95,7 @@ class Peer(Section):
 
     name: str
     ae_title: AeTitle
-    host: Host = "127.0.0.1"
+    host: str = "127.0.0.1"
     port: int = Field(default=104, ge=1, le=65535)
     networks: Networks = Field(
         default=(), description="Addresses it may call from; empty: those of host."
@@ -132,11 +132,11 @@ class Route(Section):
     """Which images go to which scorers and where the results go."""
 
     name: str
-    calling_ae: TitlePattern = "*"
+    calling_ae: str = "*"
     calling_networks: Networks = Field(
         default=(), description="Addresses that the image came from; empty: any."
     )
-    called_ae: TitlePattern = "*"
+    called_ae: str = "*"
     sop_classes: tuple[str, ...] = Field(
         default=(), description="CR, DX, SC or UIDs; empty: any, the gate decides."
     )

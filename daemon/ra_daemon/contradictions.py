@@ -1,7 +1,7 @@
 """What single values of a configuration cannot tell: keys that do not go together.
 
-``refused`` is what the node could not do, so that it does not start; ``idle`` is what it could
-live with and nobody can have meant, which ``ra-daemon config check`` tells.
+``refused`` is what the node could not do, so that no command takes the file; ``idle`` is what it
+can live with and nobody can have meant, which ``ra-daemon config check`` and ``doctor`` tell.
 """
 
 from __future__ import annotations
@@ -38,20 +38,25 @@ def refused(config: Config) -> Iterator[str]:
     yield from _of_tls(config)
     if config.store.url and config.store.url_file is not None:
         yield "store: set url or url_file, not both"
-    node, web = config.node, config.web
-    if web.enabled and web.port == node.port != 0 and _overlap(node.host, web.host):
-        yield (
-            f"web.port {web.port} is node.port, too, on the same address; "
-            "give the pages another port"
-        )
 
 
 def idle(config: Config, today: date | None = None) -> Iterator[str]:
-    """Settings that can have no effect, or a second time the same one, each with its remedy."""
+    """Settings that can have no effect, or a second time the same one: ``fault; remedy`` each.
+
+    Args:
+        config: as ``settings.written`` gives it; ``settings.load`` has taken out what is there
+            twice.
+    """
     today = today or datetime.now(UTC).date()
+    yield from _of_pages(config)
+    yield from _without_length(config.schedule.off_hours)
     for route in config.route:
         yield from _never_fits(config, route)
+        yield from _never_leaves(config, route)
+    if not all(title.strip() for title in config.node.more_titles):
+        yield "node: more_titles has a title of spaces, which nobody can call; remove it"
     for peer in config.peer:
+        yield from _blank(peer)
         until = peer.allow_demonstration_until
         if until is not None and until < today and not peer.on_this_machine:
             yield (
@@ -66,12 +71,15 @@ def idle(config: Config, today: date | None = None) -> Iterator[str]:
 
 def _lists(config: Config) -> Iterator[tuple[str, str, Sequence[str]]]:
     """Table, key and values of lists in which a value does no more a second time."""
-    yield "node", "more_titles", [title.strip() for title in config.node.more_titles]
+    titles = [title.strip() for title in config.node.more_titles]
+    yield "node", "more_titles", [*filter(None, titles)]
     for peer in config.peer:
         yield f"peer {peer.name!r}", "networks", [*map(str, peer.networks)]
     for route in config.route:
         where = f"route {route.name!r}"
         yield where, "calling_networks", [*map(str, route.calling_networks)]
+        yield where, "destinations", route.destinations
+        yield where, "scorers", route.scorers
         yield where, "sop_classes", route.sop_classes
         yield where, "body_parts", [part.upper() for part in route.body_parts]
 
@@ -84,16 +92,6 @@ def _of_route(config: Config, route: Route, peers: Sequence[str]) -> Iterator[st
             yield f"route {route.name!r}: destination {name!r} is no peer{close}"
         elif not peer.send:
             yield f"route {route.name!r}: destination {name!r} has send = false"
-    for key, names in (("destinations", route.destinations), ("scorers", route.scorers)):
-        for name in _twice(names):
-            yield f"route {route.name!r}: {key} has {name!r} twice; remove one"
-    called = bool(config.peer) or config.node.allow_unknown  # else no image can come yet
-    if called and not route.destinations and route.deliver != "database-only":
-        yield (
-            f"route {route.name!r}: deliver = {route.deliver!r} without destinations, so that "
-            "nothing would ever leave; name a peer in destinations, or set deliver to "
-            "'database-only'"
-        )
     if route.max_age is not None and route.max_age < route.min_age:
         yield (
             f"route {route.name!r}: max_age {route.max_age:g} is below min_age {route.min_age:g}; "
@@ -108,15 +106,9 @@ def _of_route(config: Config, route: Route, peers: Sequence[str]) -> Iterator[st
 
 def _of_window(text: str) -> Iterator[str]:
     try:
-        window = Window.parse(text)
+        Window.parse(text)
     except ConfigError as error:
         yield f"schedule.off_hours: {error}"
-        return
-    if window.start == window.end != time(0):
-        yield (
-            f"schedule.off_hours: {text!r} ends when it begins; give it another end, or write "
-            "00:00-24:00 for all day"
-        )
 
 
 def _of_tls(config: Config) -> Iterator[str]:
@@ -130,8 +122,59 @@ def _of_tls(config: Config) -> Iterator[str]:
             yield f"peer {peer.name!r}: tls needs tls.ca, who signed its certificate"
 
 
+def _of_pages(config: Config) -> Iterator[str]:
+    """The DICOM port is opened first; the pages then find it taken, and the node goes on."""
+    node, web = config.node, config.web
+    if web.enabled and web.port == node.port != 0 and _overlap(node.host, web.host):
+        yield (
+            f"web.port {web.port} is node.port, too, on the same address, so that there are no "
+            "pages; give them another port"
+        )
+
+
+def _without_length(text: str) -> Iterator[str]:
+    """A window that ends when it begins, but for midnight, which says all day."""
+    window = Window.parse(text)
+    if window.start == window.end != time(0):
+        yield (
+            f"schedule.off_hours: {text!r} ends when it begins and holds all day; write "
+            "00:00-24:00 for that, or give it another end"
+        )
+
+
+def _never_leaves(config: Config, route: Route) -> Iterator[str]:
+    """Results that stay here, of a route that says they leave."""
+    called = bool(config.peer) or config.node.allow_unknown  # else no image can come yet
+    if called and not route.destinations and route.deliver != "database-only":
+        yield (
+            f"route {route.name!r}: deliver = {route.deliver!r} without destinations, so that "
+            "nothing ever leaves; name a peer in destinations, or set deliver to 'database-only'"
+        )
+
+
+def _blank(peer: Peer) -> Iterator[str]:
+    """A peer that is listed, and cannot be called or call us."""
+    if not peer.ae_title.strip():
+        yield f"peer {peer.name!r}: ae_title is of spaces, which no association takes; correct it"
+    if peer.host.strip():
+        return
+    if peer.send:
+        yield (
+            f"peer {peer.name!r}: host is empty, so that nothing reaches it; "
+            "name its address, or set send = false"
+        )
+    elif not peer.networks:
+        yield (
+            f"peer {peer.name!r}: host and networks are empty, so that it may not call us; "
+            "name its address"
+        )
+
+
 def _never_fits(config: Config, route: Route) -> Iterator[str]:
     """A title of ours, a peer or an address that no image can come by."""
+    if not route.calling_ae.strip():
+        yield f'route {route.name!r}: calling_ae is empty and fits nobody; "*" fits any'
+        return
     if not any(fnmatchcase(title, route.called_ae) for title in config.node.titles):
         ours = ", ".join(sorted(config.node.titles))
         yield (

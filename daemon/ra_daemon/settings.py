@@ -11,7 +11,7 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from ra_daemon.config import Config
+from ra_daemon.config import Config, Route
 from ra_daemon.contradictions import nearest, refused
 from ra_daemon.errors import ConfigError
 
@@ -54,7 +54,7 @@ def load(
     environ: Mapping[str, str] = os.environ,
     required: bool = True,
 ) -> Config:
-    """Find, read and check a configuration.
+    """Find, read and check a configuration: what is in force.
 
     Args:
         required: False gives the defaults when there is no file (for commands without a node).
@@ -62,6 +62,31 @@ def load(
     Raises:
         ConfigError: no file, no TOML, or keys and values at fault; every fault is listed.
     """
+    config, folder = _found(path, environ, required=required)
+    return _resolved(config, folder)
+
+
+def written(path: Path | None = None, *, environ: Mapping[str, str] = os.environ) -> Config:
+    """The same as it is written, for ``contradictions.idle``: paths as they stand, and what is
+    there twice.
+
+    Raises:
+        ConfigError: as ``load``.
+    """
+    return _found(path, environ, required=True)[0]
+
+
+def check_text(text: str, path: Path) -> Config:
+    """A configuration that is to be written to ``path``, without the environment.
+
+    Raises:
+        ConfigError: as ``load``.
+    """
+    return _validated(_parse(text, path), text, [], str(path))
+
+
+def _found(path: Path | None, environ: Mapping[str, str], *, required: bool) -> tuple[Config, Path]:
+    """A configuration as it is written, and the folder that its paths are relative to."""
     found = locate(path, environ)
     if found is None and required:
         raise ConfigError(
@@ -72,7 +97,7 @@ def load(
     tables = _parse(text, found)
     faults = [*_overlay(tables, environ)]
     folder = Path() if found is None else found.parent
-    return _validated(tables, text, faults, folder, str(found or "environment"))
+    return _validated(tables, text, faults, str(found or "environment")), folder
 
 
 def check_root(config: Config) -> None:
@@ -108,9 +133,7 @@ def _parse(text: str, path: Path | None) -> dict[str, Any]:
         raise ConfigError(f"{path} is no TOML: {error}.") from error
 
 
-def _validated(
-    tables: dict[str, Any], text: str, faults: list[str], folder: Path, origin: str
-) -> Config:
+def _validated(tables: dict[str, Any], text: str, faults: list[str], origin: str) -> Config:
     if _PASSWORD.search(str(_get(tables, "store", "url"))) and _PASSWORD.search(text):
         faults.append("store.url holds a password; put the URL into a file and set store.url_file")
     try:
@@ -120,7 +143,7 @@ def _validated(
     else:
         faults += refused(config)
         if not faults:
-            return _resolved(config, folder)
+            return config
     listed = "".join(f"\n  {fault}" for fault in faults)
     raise ConfigError(f"{origin} has {len(faults)} fault{'s'[: len(faults) != 1]}:{listed}")
 
@@ -131,7 +154,8 @@ def _get(tables: Mapping[str, Any], table: str, key: str) -> Any:
 
 
 def _resolved(config: Config, folder: Path) -> Config:
-    """Paths become absolute, relative to the file; the URL's file is read."""
+    """Paths become absolute, relative to the file; the URL's file is read; routes name each
+    destination and scorer once, for results are kept once a destination and once a scorer."""
     store = config.store
     changed: dict[str, Any] = {"root": (folder / store.root).resolve()}
     if store.url_file is not None:
@@ -142,7 +166,14 @@ def _resolved(config: Config, folder: Path) -> Config:
     names = ("certificate", "key", "ca")
     given = {n: getattr(config.tls, n) for n in names if getattr(config.tls, n) is not None}
     tls = config.tls.model_copy(update={n: (folder / p).resolve() for n, p in given.items()})
-    return config.model_copy(update={"store": store.model_copy(update=changed), "tls": tls})
+    updated = {"store": store.model_copy(update=changed), "tls": tls}
+    return config.model_copy(update={**updated, "route": tuple(map(_each_once, config.route))})
+
+
+def _each_once(route: Route) -> Route:
+    """A route whose destinations and scorers are named once, in the order of the file."""
+    lists = {"destinations": route.destinations, "scorers": route.scorers}
+    return route.model_copy(update={k: tuple(dict.fromkeys(v)) for k, v in lists.items()})
 
 
 def _overlay(tables: dict[str, Any], environ: Mapping[str, str]) -> Iterator[str]:

@@ -28,23 +28,14 @@ def _networks(value: object) -> object:
     return value
 
 
-def _not_blank(told: str) -> AfterValidator:
-    """``told`` of a text that is empty or of spaces only, which mean nothing (PS3.5 6.2)."""
-
-    def check(value: str) -> str:
-        if not value.strip():
-            raise ValueError(told)
-        return value
-
-    return AfterValidator(check)
+def _not_blank(value: str) -> str:
+    """Spaces alone mean nothing (PS3.5 6.2), and no application entity can be opened with them."""
+    if not value.strip():
+        raise ValueError("must have a character that is no space")
+    return value
 
 
 Gpu = Annotated[str, Field(pattern=r"^cuda:\d+$")]
-AeTitle = Annotated[
-    str,
-    Field(min_length=1, max_length=16, pattern=r"^[\x20-\x5b\x5d-\x7e]+$"),
-    _not_blank("must have a character that is no space"),
-]
-TitlePattern = Annotated[str, _not_blank('must be an AE title or a pattern; "*" fits any')]
-Host = Annotated[str, _not_blank("must be an address or a name, as 192.0.2.10")]
+AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x20-\x5b\x5d-\x7e]+$")]
+OwnTitle = Annotated[AeTitle, AfterValidator(_not_blank)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)]

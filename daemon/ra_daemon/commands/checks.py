@@ -60,6 +60,15 @@ def permissions(config_path: Path | None) -> Iterator[Check]:
                  remedy=f"Run chmod 640 {path}: others may change it.")  # fmt: skip
 
 
+def idle_keys(config_path: Path | None) -> Iterator[Check]:
+    """Keys that can have no effect, or a second time the same one."""
+    from ra_daemon import contradictions, settings
+
+    for told in contradictions.idle(settings.written(config_path)):
+        found, _, remedy = told.rpartition("; ")
+        yield Check(name="keys", ok=False, found=found, remedy=f"In the configuration: {remedy}.")
+
+
 def ports(config: Config) -> Iterator[Check]:
     """The DICOM port: free, or ours."""
     from ra_daemon.dicom import port

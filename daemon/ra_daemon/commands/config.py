@@ -29,7 +29,8 @@ def check(config_path: Path | None) -> None:
     from ra_daemon.errors import ConfigError
 
     config = _loaded(config_path)
-    faults = [*contradictions.idle(config), *_absent(config), *_refused(config)]
+    idle = contradictions.idle(settings.written(config_path))
+    faults = [*idle, *_absent(config), *_refused(config)]
     if faults:
         listed = "".join(f"\n  {fault}" for fault in faults)
         raise ConfigError(

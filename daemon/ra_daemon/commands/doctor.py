@@ -46,6 +46,7 @@ def examine(config: Config, config_path: Path | None) -> Iterator[Check]:
     every: list[tuple[str, Callable[[], Iterator[Check]]]] = [
         ("python", checks.python),
         ("config", lambda: checks.permissions(config_path)),
+        ("keys", lambda: checks.idle_keys(config_path)),
         ("port", lambda: checks.ports(config)),
         ("web", lambda: checks.web(config)),
         ("database", lambda: checks.database_state(config)),

@@ -210,6 +210,17 @@ def test_what_is_no_file_is_a_fault_of_use(node: Path, tmp_path: Path) -> None:
             ),
             "allow_demonstration_until 2020-01-31 is past; set a later day",
         ),
+        (
+            '[[peer]]\nname = "cr"\nae_title = "CR"\nsend = false\n[[route]]\nname = "a"',
+            "deliver = 'send' without destinations",
+        ),
+        (
+            (
+                '[[peer]]\nname = "p"\nae_title = "P"\n[[route]]\nname = "a"\n'
+                'destinations = ["p", "p"]'
+            ),
+            "destinations has 'p' twice; remove one",
+        ),
         ('[engine]\nbackends = ["onnxrutime:int8"]', "no backend 'onnxrutime'"),
         ('[scoring]\nbundle = "dmeo"', "No bundle 'dmeo'"),
     ],

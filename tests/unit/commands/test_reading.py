@@ -177,6 +177,17 @@ def test_doctor_names_a_remedy_for_every_fault(node: Path) -> None:
     assert {"python", "database", "disk", "port", "plugins"} <= {c["name"] for c in told["checks"]}
 
 
+def test_doctor_tells_keys_without_effect(node: Path) -> None:
+    text = node.read_text().replace('["main"]', '["main", "main"]')
+    node.write_text(f'{text}[schedule]\noff_hours = "07:00-07:00"\n')
+    told = json.loads(run("doctor", "--config", node, "--json").stdout)
+    window, double = [c for c in told["checks"] if c["name"] == "keys"]
+    assert "ends when it begins" in window["found"]
+    assert "write 00:00-24:00" in window["remedy"]
+    assert double["found"] == "route 'hands': destinations has 'main' twice"
+    assert double["remedy"] == "In the configuration: remove one."
+
+
 def test_a_taken_web_port_is_a_fault_with_its_remedy(node: Path) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
