@@ -28,17 +28,25 @@ def command(
     folder: Path, *, ae: str, port: int, pacs: tuple[str, ...], web_port: int, force: bool
 ) -> None:
     """Write FOLDER/ra-daemon.toml with every key and what it means."""
+    from ra_daemon import settings
+
+    if web_port == port:
+        raise click.BadParameter(
+            f"{port} is the DICOM port, too; give another --web-port or --port.",
+            param_hint="--web-port",
+        )
     path = folder / "ra-daemon.toml"
     if path.exists() and not force:
         raise ConfigError(f"{path} is there already.", hint="Edit it, or give --force.")
     text = render(ae, port, [_peer(p) for p in pacs], web_port)
+    try:
+        settings.check_text(text, path)
+    except ConfigError as error:
+        error.hint = "Correct the options; nothing was written."
+        raise
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     path.chmod(0o600)
-
-    from ra_daemon import settings
-
-    settings.load(path, environ={})
     click.echo(str(path))
     name = _peer(pacs[0])["name"] if pacs else "NAME"
     click.echo(
@@ -92,7 +100,7 @@ def _quoted(text: str) -> str:
 
 def _peer(text: str) -> dict[str, str]:
     match = _PACS.fullmatch(text)
-    if match is None:
+    if match is None or not all(part.strip() for part in match.groups()):
         raise click.BadParameter(
             f"{text!r}: write NAME=AE@HOST:PORT, e.g. main=PACS@192.0.2.10:104", param_hint="--pacs"
         )

@@ -61,7 +61,37 @@ def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
     assert run("init", tmp_path, "--force").exit_code == 0
 
 
-@pytest.mark.parametrize("pacs", ["main", "main=PACS", "main=PACS@host", "=PACS@h:1", "a=B@h:x"])
+@pytest.mark.parametrize(
+    ("options", "status", "told"),
+    [
+        (("--port", "8042"), 2, "another --web-port"),
+        (("--ae", "   "), 3, "node.ae_title"),
+        (("--pacs", "a=A@192.0.2.1:104", "--pacs", "a=B@192.0.2.2:104"), 3, "'a' is given twice"),
+    ],
+)
+def test_what_cannot_be_is_told_before_anything_is_written(
+    tmp_path: Path, options: tuple[str, ...], status: int, told: str
+) -> None:
+    folder = tmp_path / "site"
+    done = run("init", folder, *options)
+    assert (done.exit_code, told in done.output) == (status, True), done.output
+    assert not folder.exists()
+    folder.mkdir()
+    kept = folder / "ra-daemon.toml"
+    kept.write_text("[node]\nport = 4242\n")
+    assert run("init", folder, "--force", *options).exit_code == status
+    assert kept.read_text() == "[node]\nport = 4242\n"
+
+
+def test_the_usual_port_of_the_pages_is_free_for_dicom(tmp_path: Path) -> None:
+    done = run("init", tmp_path, "--port", "8042", "--web-port", "8043")
+    assert done.exit_code == 0, done.output
+    assert settings.load(tmp_path / "ra-daemon.toml", environ={}).node.port == 8042
+
+
+@pytest.mark.parametrize(
+    "pacs", ["main", "main=PACS", "main=PACS@host", "=PACS@h:1", "a=B@h:x", "a= @h:1", "a=B@ :1"]
+)
 def test_a_peer_in_another_form_is_a_usage_error(tmp_path: Path, pacs: str) -> None:
     done = run("init", tmp_path / "x", "--pacs", pacs)
     assert done.exit_code == 2
