@@ -13,7 +13,7 @@ from ra_daemon.store.objects import intact
 from ra_daemon.store.tables import delivery, dicom_object, report
 
 DIFFERS = "report_differs"
-"""Cause of a failed report: what was composed again is not what was composed before."""
+"""Cause of a report: what was composed again is not what was composed before."""
 
 _LOST = delivery.c.cause.startswith(OBJECT_FILE)
 _PARKED = delivery.c.state == DeliveryState.PARKED.value
@@ -58,6 +58,15 @@ def waiting() -> sa.Select[tuple[int]]:
         .join(report, report.c.id == dicom_object.c.report_id)
         .where(report.c.state == "due")
     )
+
+
+def aside() -> sa.Case[str]:
+    """State of a report that cannot be composed: one that has objects stays what it was.
+
+    Their deliveries say what they wait for, and can be given up.
+    """
+    there = sa.exists().where(dicom_object.c.report_id == report.c.id).correlate(report)
+    return sa.case((there, "composed"), else_="failed")
 
 
 def class_of(conn: sa.Connection, report_id: int) -> str:

@@ -172,7 +172,7 @@ def _finish(
         raise StoreError(f"No report {report_id}.")
     open_one = [report.c.id == report_id, report.c.state.in_(["due", "failed"])]
     if not recompose.agrees(conn, report_id, objects):
-        return not _mark(conn, open_one, "failed", recompose.DIFFERS)
+        return not _mark(conn, open_one, recompose.aside(), recompose.DIFFERS)
     finished = sa.update(report).where(*open_one)
     changed = conn.execute(finished.values(state="composed", cause="", finished_at=now)).rowcount
     if changed != 1:
@@ -189,7 +189,8 @@ def _finish(
 def fail_report(engine: sa.Engine, report_id: int, cause: str) -> None:
     """Put a report that cannot be composed aside, with its cause (a code, no patient data)."""
     with engine.begin() as conn:
-        _mark(conn, [report.c.id == report_id, report.c.state == "due"], "failed", cause)
+        due = [report.c.id == report_id, report.c.state == "due"]
+        _mark(conn, due, recompose.aside(), cause)
 
 
 def retry_reports(conn: sa.Connection, cause: str | None = None) -> int:
@@ -209,7 +210,10 @@ _PREDECESSOR = (
 
 
 def _mark(
-    conn: sa.Connection, which: Sequence[sa.ColumnElement[bool]], state: str, cause: str
+    conn: sa.Connection,
+    which: Sequence[sa.ColumnElement[bool]],
+    state: str | sa.Case[str],
+    cause: str,
 ) -> int:
     values = {"state": state, "cause": cause}
     return conn.execute(sa.update(report).where(*which).values(**values)).rowcount

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from ra_daemon.domain import Composed, Delivered, Parked
-from ra_daemon.store import reports
+from ra_daemon.store import reconcile, reports, retention
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.outbox import Outbox, Which
 from ra_daemon.store.queue import JobQueue
@@ -57,13 +57,23 @@ class Site:
     def retry(self, chosen: Which = Which()) -> tuple[int, int]:  # noqa: B008 - frozen
         """Reports to compose, and deliveries that are due, as ``jobs retry`` has them."""
         with self.engine.begin() as conn:
-            again = self.outbox.compose_again(conn, chosen)
+            of_peers = bool(chosen.ids) or chosen.destination is not None
+            again = 0 if of_peers else reports.retry_reports(conn, chosen.cause)
+            again += self.outbox.compose_again(conn, chosen)
             return again, self.outbox.retry_parked(conn, chosen)
 
     def states(self) -> dict[str, str]:
         query = sa.text("SELECT destination, state FROM delivery")
         with self.engine.connect() as conn:
             return {str(peer): str(state) for peer, state in conn.execute(query)}
+
+    def blocks(self) -> list[str]:
+        """What keeps the image's file, once its study is closed; and what doctor says of rows."""
+        with self.engine.begin() as conn:
+            conn.execute(sa.text("UPDATE instance SET received_at = '2020-01-01T00:00:00.000000Z'"))
+        every = retention.candidates(self.engine, retention.Selection())
+        told = [d.code for d in reconcile.rows(self.engine, self.objects)]
+        return [*(c.block for c in every if c.block), *told]
 
     def report(self) -> tuple[str, str]:
         with self.engine.connect() as conn:
@@ -117,7 +127,7 @@ def test_only_what_was_chosen_is_composed(site: Site, chosen: Which, again: int)
 def test_a_result_never_has_two_uids(site: Site) -> None:
     site.retry()
     assert site.finish(site.sr(b"another", uid="2.25.2")) != []
-    assert site.report() == ("failed", "report_differs")
+    assert site.report() == ("composed", "report_differs")
     assert site.states()["A"] == "parked"
     assert site.retry() == (1, 0), "once more, when its cause was mended"
 
@@ -134,8 +144,62 @@ def test_no_peer_gets_other_bytes_under_a_uid_that_another_holds(site: Site) -> 
     site.send("B", Delivered(status=0))
     site.retry()
     assert site.finish(site.sr(b"a later version")) != []
-    assert site.report() == ("failed", "report_differs")
+    assert site.report() == ("composed", "report_differs")
     assert site.states() == {"A": "parked", "B": "sent"}
     site.retry()
     assert site.finish(site.sr()) == []
     assert site.states() == {"A": "pending", "B": "sent"}
+
+
+def fail(site: Site) -> None:
+    """The image is gone as well."""
+    (task,) = site.due()
+    reports.fail_report(site.engine, task.report_id, "FileNotFoundError")
+
+
+def differ(site: Site) -> None:
+    """Another version composes it, and B has the old bytes."""
+    site.finish(site.sr(b"a later version"))
+
+
+@pytest.fixture(params=[fail, differ])
+def vain(site: Site, request: pytest.FixtureRequest) -> Site:
+    """What A waits for cannot be composed again."""
+    site.send("B", Delivered(status=0))
+    assert site.retry() == (1, 0)
+    request.param(site)
+    assert site.report() in [("composed", "FileNotFoundError"), ("composed", "report_differs")]
+    assert site.states() == {"A": "parked", "B": "sent"}
+    return site
+
+
+def test_what_cannot_be_composed_again_is_sent_from_a_backup(vain: Site) -> None:
+    vain.path().write_bytes(vain.held)
+    assert vain.retry() == (0, 1)
+    assert vain.due() == []
+    vain.send("A", Delivered(status=0))
+    assert vain.blocks() == []
+
+
+def test_what_cannot_be_composed_again_is_given_up(vain: Site) -> None:
+    assert vain.blocks() == ["delivery_due", "deliveries_parked"]
+    assert vain.outbox.give_up(Which(destination="A"), who="test", why="lost") == 1
+    assert vain.blocks() == []
+    assert vain.retry() == (0, 0)
+
+
+def test_what_cannot_be_composed_again_is_tried_again_by_a_person(vain: Site) -> None:
+    assert vain.due() == []
+    assert vain.retry() == (1, 0)
+    assert vain.finish(vain.sr()) == []
+    assert vain.report() == ("composed", "")
+    assert vain.states() == {"A": "pending", "B": "sent"}
+
+
+def test_a_report_that_was_never_composed_fails(site: Site, queue: JobQueue) -> None:
+    record(site.engine, queue, admission("1.9"), scored(), destinations=["A"])
+    fail(site)
+    with site.engine.connect() as conn:
+        states = conn.execute(sa.text("SELECT state FROM report ORDER BY id")).scalars().all()
+    assert states == ["composed", "failed"]
+    assert site.retry(Which(cause="FileNotFoundError")) == (1, 0)
