@@ -270,9 +270,10 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Postponed:
-    """A transient failure: try again later."""
+    """A transient failure: try again later. ``unanswered``: it went out, the peer may have it."""
 
     cause: str
+    unanswered: bool = False
 
 
 OBJECT_FILE = "object file: "

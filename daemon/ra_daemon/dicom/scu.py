@@ -150,7 +150,7 @@ def classify(status: int, peer: Peer) -> DeliveryOutcome:
     if status == 0 or 0xB000 <= status <= 0xBFFF:
         return Delivered(status=status)
     if status == 0xFFFF:
-        return Postponed(cause=f"{peer.name} gave no answer.")
+        return Postponed(cause=f"{peer.name} gave no answer.", unanswered=True)
     if 0xA700 <= status <= 0xA7FF or status == 0x0110:
         return Postponed(cause=f"{peer.name} answered 0x{status:04X}.")
     return Parked(cause=f"{peer.name} refused with 0x{status:04X}.")

@@ -74,7 +74,7 @@ class Outbox:
         """Mark up to ``limit`` due deliveries as SENDING, oldest first, and return them.
 
         ``destinations`` limits the choice to these peers. ``was_sending`` is True when an earlier
-        attempt may have reached the peer unnoticed.
+        attempt may have reached the peer unnoticed: a crash, or no answer.
         """
         with self._engine.begin() as conn:
             now = self._now(conn)
@@ -337,9 +337,8 @@ def _settled(outcome_: DeliveryOutcome, now: datetime, retry_delay_s: float) -> 
         return {**values, "sent_at": now, "cause": "", "was_sending": 0}
     if isinstance(outcome_, Postponed):
         later = now + timedelta(seconds=retry_delay_s)
-        return {
-            "state": DeliveryState.PENDING.value,
-            "cause": outcome_.cause,
-            "not_before": later,
-        }
-    return {"state": DeliveryState.PARKED.value, "cause": outcome_.cause, "was_sending": 0}
+        values = {"state": DeliveryState.PENDING.value, "cause": outcome_.cause}
+        maybe = {"was_sending": 1} if outcome_.unanswered else {}
+        return {**values, "not_before": later, **maybe}
+    # ``was_sending`` stays: this refusal does not say that an earlier attempt did not arrive.
+    return {"state": DeliveryState.PARKED.value, "cause": outcome_.cause}

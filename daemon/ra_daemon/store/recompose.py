@@ -18,7 +18,9 @@ DIFFERS = "report_differs"
 _LOST = delivery.c.cause.startswith(OBJECT_FILE)
 _PARKED = delivery.c.state == DeliveryState.PARKED.value
 _REACHED = sa.or_(
-    delivery.c.state.in_([DeliveryState.SENT.value, DeliveryState.COMMITTED.value]),
+    delivery.c.state.in_(
+        [s.value for s in (DeliveryState.SENDING, DeliveryState.SENT, DeliveryState.COMMITTED)]
+    ),
     delivery.c.was_sending == 1,
     delivery.c.sent_at.is_not(None),
 )
@@ -87,8 +89,9 @@ def agrees(conn: sa.Connection, report_id: int, objects: Sequence[Composed]) -> 
     if before and {row.sop_instance_uid for row in before} != made.keys():
         return False
     changed = [row.id for row in before if row.sha256 != made[row.sop_instance_uid]]
-    seen = sa.select(delivery.c.id).where(delivery.c.object_id.in_(changed), _REACHED)
-    return conn.execute(seen.limit(1)).first() is None
+    # Locked: none of them is claimed, with the old path, before the new one is written.
+    seen = sa.select(_REACHED).where(delivery.c.object_id.in_(changed)).with_for_update()
+    return not any(conn.execute(seen).scalars().all())
 
 
 def heal(conn: sa.Connection, report_id: int, objects: Sequence[Composed], now: datetime) -> None:

@@ -224,7 +224,7 @@ delivery = Table(
     Column("destination", Text(), nullable=False),
     Column("state", String(16), nullable=False, index=True),
     _number("attempts"),
-    _number("was_sending"),  # 1: a crash in mid-send left it open whether the peer has it
+    _number("was_sending"),  # 1: a send without an answer left it open whether the peer has it
     _text("owner"),
     Column("lease_until", Utc(), nullable=True),
     _text("cause"),

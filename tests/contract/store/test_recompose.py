@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from ra_daemon.domain import Composed, Delivered, Parked
+from ra_daemon.domain import Composed, Delivered, DeliveryOutcome, Parked, Postponed
 from ra_daemon.store import reconcile, reports, retention
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.outbox import Outbox, Which
@@ -50,7 +50,7 @@ class Site:
             path = str(conn.execute(sa.text("SELECT path FROM object")).scalar_one())
         return self.objects.root / path
 
-    def send(self, peer: str, outcome: Delivered | Parked) -> None:
+    def send(self, peer: str, outcome: DeliveryOutcome) -> None:
         (item,) = self.outbox.claim_due(9, [peer])
         assert self.outbox.settle(item, outcome)
 
@@ -203,3 +203,35 @@ def test_a_report_that_was_never_composed_fails(site: Site, queue: JobQueue) -> 
         states = conn.execute(sa.text("SELECT state FROM report ORDER BY id")).scalars().all()
     assert states == ["composed", "failed"]
     assert site.retry(Which(cause="FileNotFoundError")) == (1, 0)
+
+
+def test_other_bytes_wait_while_another_peer_is_sent_the_old_ones(site: Site) -> None:
+    (item,) = site.outbox.claim_due(9, ["B"])
+    site.retry()
+    assert site.finish(site.sr(b"a later version")) != []
+    assert site.outbox.settle(item, Delivered(status=0))
+    assert site.states() == {"A": "parked", "B": "sent"}
+
+
+@pytest.mark.parametrize("refused", [LOST, "B refused with 0x0111."])
+def test_no_other_bytes_after_a_crash_in_mid_send(site: Site, refused: str) -> None:
+    site.outbox.claim_due(9, ["B"])
+    assert site.outbox.recover("B") == 1
+    site.send("B", Parked(cause=refused))
+    site.retry()
+    assert site.finish(site.sr(b"a later version")) != []
+    assert site.report() == ("composed", "report_differs")
+
+
+def test_no_other_bytes_where_a_peer_gave_no_answer(site: Site) -> None:
+    site.send("B", Postponed(cause="B gave no answer.", unanswered=True))
+    site.retry()
+    assert site.finish(site.sr(b"a later version")) != []
+    (item,) = site.outbox.claim_due(9, ["B"])
+    assert item.was_sending, "it is asked first"
+
+
+def test_other_bytes_where_nothing_went_out(site: Site) -> None:
+    site.send("B", Postponed(cause="B cannot be reached."))
+    site.retry()
+    assert site.finish(site.sr(b"a later version")) == []

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from ra_daemon.config import Config, Peer
 from ra_daemon.dicom import scu
-from ra_daemon.domain import Delivery, Parked
+from ra_daemon.domain import Delivery, Parked, Postponed
 from ra_daemon.store.objects import ObjectStore
 from tests.support.dicom_sources import clean
 
@@ -24,3 +26,10 @@ def test_a_damaged_object_is_parked_and_never_sent(tmp_path: Path) -> None:
     nobody = Peer(name="main", ae_title="NOBODY", host="127.0.0.1", port=9)
     ((_, outcome),) = scu.send(Config(), nobody, [item])
     assert outcome == Parked(cause="object file: damaged")
+
+
+@pytest.mark.parametrize(("status", "unanswered"), [(0xFFFF, True), (0xA700, False)])
+def test_a_peer_that_gave_no_answer_may_have_the_object(status: int, *, unanswered: bool) -> None:
+    outcome = scu.classify(status, Peer(name="main", ae_title="NOBODY"))
+    assert isinstance(outcome, Postponed)
+    assert outcome.unanswered is unanswered
