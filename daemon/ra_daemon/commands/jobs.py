@@ -112,10 +112,11 @@ def retry(
     chosen = Which(ids=deliveries, destination=destination, cause=cause)
     with database(config) as engine:
         outbox = Outbox(engine, config.root)
+        lost = [] if ids else outbox.lost(chosen)
         with engine.begin() as conn:
             jobs = 0 if of_peers else JobQueue(engine).retry(conn, list(ids) or None, cause)
             composed = 0 if of_peers or ids else reports.retry_reports(conn, cause)
-            composed += 0 if ids else outbox.compose_again(conn, chosen)
+            composed += outbox.compose_again(conn, lost, chosen)
             parked = 0 if ids else outbox.retry_parked(conn, chosen, takes=takers(config))
             note(conn, "jobs.retry", f"{jobs} jobs, {composed} reports, {parked} deliveries")
         stay = {} if ids else outbox.parked(DEMONSTRATION_NOT_ALLOWED)

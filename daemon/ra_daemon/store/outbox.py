@@ -200,15 +200,22 @@ class Outbox:
         values = {"state": DeliveryState.PENDING.value, "not_before": None, "attempts": 0}
         return self._change(conn, which, **values)
 
-    def compose_again(self, conn: sa.Connection, chosen: Which = EVERY) -> int:
-        """Queue the reports of parked deliveries whose object is gone or damaged.
+    def lost(self, chosen: Which = EVERY) -> list[int]:
+        """Reports of parked deliveries whose object is gone or damaged, for ``compose_again``.
 
-        In the caller's transaction. All their deliveries leave when the report is composed.
+        It reads those files: not in a transaction.
+        """
+        return recompose.lost(self._engine, self._root, chosen.where())
+
+    def compose_again(self, conn: sa.Connection, lost: Sequence[int], chosen: Which = EVERY) -> int:
+        """Queue the reports that ``lost`` found, in the caller's transaction.
+
+        All their deliveries leave when the report is composed.
 
         Returns:
             How many reports are due.
         """
-        return recompose.order(conn, self._root, chosen.where())
+        return recompose.order(conn, lost, chosen.where())
 
     def give_up(self, chosen: Which, *, who: str, why: str) -> int:
         """Let parked, held and pending deliveries never leave, with one row of the audit trail.

@@ -9,6 +9,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from ra_daemon.domain import OBJECT_FILE, Composed, DeliveryState
+from ra_daemon.store.engine import reading
 from ra_daemon.store.objects import intact
 from ra_daemon.store.tables import delivery, dicom_object, report
 
@@ -26,31 +27,52 @@ _REACHED = sa.or_(
 )
 
 
-def order(conn: sa.Connection, root: Path, which: Sequence[sa.ColumnElement[bool]]) -> int:
-    """Queue the reports of these deliveries whose object is still gone or damaged.
+BATCH = 500
+"""Reports that one statement names."""
+
+
+def lost(engine: sa.Engine, root: Path, which: Sequence[sa.ColumnElement[bool]]) -> list[int]:
+    """Reports of these parked deliveries whose object is still gone or damaged.
+
+    It reads every file, so it is no part of a transaction that writes.
+
+    Args:
+        engine: the database.
+        root: of the store.
+        which: conditions on rows of ``delivery``.
+    """
+    query = sa.select(dicom_object.c.report_id, dicom_object.c.path).join(
+        delivery, delivery.c.object_id == dicom_object.c.id
+    )
+    with reading(engine) as conn:
+        rows = conn.execute(query.where(_PARKED, _LOST, *which).distinct()).all()
+    return sorted({row.report_id for row in rows if not _readable(root / row.path)})
+
+
+def order(
+    conn: sa.Connection, reports: Sequence[int], which: Sequence[sa.ColumnElement[bool]]
+) -> int:
+    """Queue those of the ``lost`` reports that a delivery still waits for.
 
     Such a delivery stays parked until its report is composed (``heal``): it is never sent, and
     parked again, in between.
 
-    Args:
-        conn: the caller's transaction.
-        root: of the store.
-        which: conditions on rows of ``delivery``.
-
     Returns:
         How many reports are due.
     """
-    query = (
-        sa.select(dicom_object.c.report_id, dicom_object.c.path)
+    waits = (
+        sa.select(dicom_object.c.report_id)
         .join(delivery, delivery.c.object_id == dicom_object.c.id)
         .where(_PARKED, _LOST, *which)
-        .distinct()
     )
-    lost = {row.report_id for row in conn.execute(query) if not _readable(root / row.path)}
     again = sa.update(report).where(
-        report.c.id.in_(lost), report.c.state.in_(["composed", "failed"])
+        report.c.id.in_(waits), report.c.state.in_(["composed", "failed"])
     )
-    return conn.execute(again.values(state="due", cause="")).rowcount
+    queued = 0
+    for start in range(0, len(reports), BATCH):
+        some = again.where(report.c.id.in_(reports[start : start + BATCH]))
+        queued += conn.execute(some.values(state="due", cause="")).rowcount
+    return queued
 
 
 def waiting() -> sa.Select[tuple[int]]:

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from ra_daemon.domain import Composed, Delivered, DeliveryOutcome, Parked, Postponed
-from ra_daemon.store import reconcile, reports, retention
+from ra_daemon.store import recompose, reconcile, reports, retention
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.outbox import Outbox, Which
 from ra_daemon.store.queue import JobQueue
@@ -56,10 +56,11 @@ class Site:
 
     def retry(self, chosen: Which = Which()) -> tuple[int, int]:  # noqa: B008 - frozen
         """Reports to compose, and deliveries that are due, as ``jobs retry`` has them."""
+        lost = self.outbox.lost(chosen)
         with self.engine.begin() as conn:
             of_peers = bool(chosen.ids) or chosen.destination is not None
             again = 0 if of_peers else reports.retry_reports(conn, chosen.cause)
-            again += self.outbox.compose_again(conn, chosen)
+            again += self.outbox.compose_again(conn, lost, chosen)
             return again, self.outbox.retry_parked(conn, chosen)
 
     def states(self) -> dict[str, str]:
@@ -235,3 +236,15 @@ def test_other_bytes_where_nothing_went_out(site: Site) -> None:
     site.send("B", Postponed(cause="B cannot be reached."))
     site.retry()
     assert site.finish(site.sr(b"a later version")) == []
+
+
+def test_what_was_done_meanwhile_is_not_done_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recompose, "BATCH", 1)
+    found = site.outbox.lost()
+    assert len(found) == 1
+    assert site.outbox.give_up(Which(destination="A"), who="test", why="lost") == 1
+    with site.engine.begin() as conn:
+        assert site.outbox.compose_again(conn, [7, *found]) == 0
+    assert site.report() == ("composed", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from click.testing import CliRunner, Result
 from ra_daemon.cli import main
 from ra_daemon.config import Config
 from ra_daemon.domain import Composed, Parked
-from ra_daemon.store import reports, retention
+from ra_daemon.store import recompose, reports, retention
 from ra_daemon.store.engine import open_engine
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.outbox import Outbox
@@ -150,6 +151,24 @@ def test_a_choice_of_deliveries_leaves_jobs_and_reports_alone(
     assert "0 reports and 1 parked" in said(refused, "retry", "--destination", "main")
     assert run(refused, "retry", "3", "--destination", "main").exit_code == 2
     assert "1 reports and 0 parked" in said(refused, "retry", "--cause", "report.failed")
+
+
+def test_no_file_is_read_while_the_database_waits(
+    far: Path, config: Config, store: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    due(store, config, "1.1", takes=True)
+    outbox = Outbox(store, config.root)
+    for item in outbox.claim_due(9):
+        assert outbox.settle(item, Parked(cause="object file: damaged"))
+
+    def slow(_path: Path) -> bool:
+        other = sqlite3.connect(config.root / "ra-daemon.db", timeout=0)
+        other.execute("BEGIN IMMEDIATE")
+        other.close()
+        return False
+
+    monkeypatch.setattr(recompose, "intact", slow)
+    assert "1 reports and 0 parked" in said(far, "retry")
 
 
 def test_what_is_given_up_never_leaves_and_no_longer_keeps_its_image(

@@ -21,8 +21,9 @@ def test_a_lost_report_is_the_same_when_it_is_composed_again(tmp_path: Path) -> 
         (item,) = outbox.claim_due(9)
         item.object_path.unlink()
         outbox.settle(item, Parked(cause="object file: FileNotFoundError"))
+        lost = outbox.lost()
         with study.engine.begin() as conn:
-            assert outbox.compose_again(conn) == 1
+            assert outbox.compose_again(conn, lost) == 1
         # The peer's sr_class is another by now, which would be another UID.
         again = compose(study.task, study.store, study.config("comprehensive3d"))
         assert again == made
