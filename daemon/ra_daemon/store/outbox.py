@@ -196,7 +196,7 @@ class Outbox:
         if named:
             free = sa.or_(free, delivery.c.destination.in_(list(takes)))
         which = [delivery.c.state == DeliveryState.PARKED.value, free, *chosen.where()]
-        which.append(delivery.c.object_id.not_in(recompose.waiting()))
+        which.append(sa.not_(recompose.waits()))
         values = {"state": DeliveryState.PENDING.value, "not_before": None, "attempts": 0}
         return self._change(conn, which, **values)
 

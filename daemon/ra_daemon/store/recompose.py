@@ -75,13 +75,14 @@ def order(
     return queued
 
 
-def waiting() -> sa.Select[tuple[int]]:
-    """Objects whose report is to be composed again."""
-    return (
+def waits() -> sa.ColumnElement[bool]:
+    """Whether a delivery was parked for its object, whose report is to be composed again."""
+    again = (
         sa.select(dicom_object.c.id)
         .join(report, report.c.id == dicom_object.c.report_id)
         .where(report.c.state == "due")
     )
+    return sa.and_(_LOST, delivery.c.object_id.in_(again))
 
 
 def aside() -> sa.Case[str]:

@@ -248,3 +248,12 @@ def test_what_was_done_meanwhile_is_not_done_again(
     with site.engine.begin() as conn:
         assert site.outbox.compose_again(conn, [7, *found]) == 0
     assert site.report() == ("composed", "")
+
+
+def test_what_another_peer_refused_is_sent_again_as_well(site: Site) -> None:
+    site.send("B", Parked(cause="B refused with 0xA900."))
+    assert site.retry() == (1, 1)
+    assert site.states() == {"A": "parked", "B": "pending"}
+    site.send("B", Parked(cause=LOST))  # it was faster than the composer
+    assert site.finish(site.sr()) == []
+    assert site.states() == {"A": "pending", "B": "pending"}
