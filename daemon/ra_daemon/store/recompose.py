@@ -117,11 +117,20 @@ def agrees(conn: sa.Connection, report_id: int, objects: Sequence[Composed]) -> 
     return not any(conn.execute(seen).scalars().all())
 
 
-def heal(conn: sa.Connection, report_id: int, objects: Sequence[Composed], now: datetime) -> None:
-    """Take over the new files, and queue the deliveries that waited for them."""
+def heal(
+    conn: sa.Connection, report_id: int, objects: Sequence[Composed], now: datetime
+) -> list[str]:
+    """Take over the new files, and queue the deliveries that waited for them.
+
+    Returns:
+        Paths that the rows named before and name no more.
+    """
+    left: list[str] = []
     made = {o.sop_instance_uid: o for o in objects}
     for row in conn.execute(_before(report_id)).all():
         one = made[row.sop_instance_uid]
+        if row.path != one.path:
+            left.append(row.path)
         conn.execute(
             sa.update(dicom_object)
             .where(dicom_object.c.id == row.id)
@@ -132,11 +141,12 @@ def heal(conn: sa.Connection, report_id: int, objects: Sequence[Composed], now: 
             .where(delivery.c.object_id == row.id, _PARKED, _LOST)
             .values(state=DeliveryState.PENDING.value, not_before=now, attempts=0)
         )
+    return left
 
 
-def _before(report_id: int) -> sa.Select[tuple[int, str, str]]:
-    columns = (dicom_object.c.id, dicom_object.c.sop_instance_uid, dicom_object.c.sha256)
-    return sa.select(*columns).where(dicom_object.c.report_id == report_id)
+def _before(report_id: int) -> sa.Select[tuple[int, str, str, str]]:
+    d = dicom_object.c
+    return sa.select(d.id, d.sop_instance_uid, d.sha256, d.path).where(d.report_id == report_id)
 
 
 def _readable(path: Path) -> bool:

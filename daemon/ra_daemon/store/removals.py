@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -9,9 +10,11 @@ import sqlalchemy as sa
 from ra_daemon.store.clock import database_now
 from ra_daemon.store.engine import reading
 from ra_daemon.store.objects import ObjectStore
-from ra_daemon.store.tables import header_change, instance, removal
+from ra_daemon.store.tables import dicom_object, header_change, instance, outcome, removal
 
 BATCH = 200
+COMPOSED_AGAIN = "composed again"
+"""Why a composed file goes that lost its row to another, or never got it."""
 
 
 def finish(engine: sa.Engine, objects: ObjectStore) -> int:
@@ -54,3 +57,30 @@ def add_unreferenced(
     values = {"instance_id": instance_id, "path": path, "reason": reason, "marked_at": now}
     conn.execute(sa.insert(removal).values(**values))
     return True
+
+
+def add_orphans(conn: sa.Connection, instance_id: int, paths: Sequence[str], now: datetime) -> None:
+    """List those of an image's composed files that no row names, nor this list."""
+    naming = (
+        (instance, instance.c.path),
+        (header_change, header_change.c.path),
+        (outcome, outcome.c.heatmap_path),
+        (dicom_object, dicom_object.c.path),
+    )
+    queries = [sa.select(path).select_from(table).where(path.in_(paths)) for table, path in naming]
+    listed = sa.select(removal.c.path).where(removal.c.path.in_(paths), removal.c.done_at.is_(None))
+    named = set(conn.execute(sa.union_all(*queries, listed)).scalars())
+    for path in sorted(set(paths) - named):
+        values = {"instance_id": instance_id, "path": path, "reason": COMPOSED_AGAIN}
+        conn.execute(sa.insert(removal).values(**values, marked_at=now))
+
+
+def withdraw(conn: sa.Connection, paths: Sequence[str]) -> None:
+    """Composed files that a row names after all stay."""
+    conn.execute(
+        sa.delete(removal).where(
+            removal.c.path.in_(paths),
+            removal.c.reason == COMPOSED_AGAIN,
+            removal.c.done_at.is_(None),
+        )
+    )

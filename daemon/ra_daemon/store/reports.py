@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from ra_daemon.domain import Composed, DeliveryState, Header, Reason, Refused, Scored
 from ra_daemon.errors import StoreError
-from ra_daemon.store import findings, recompose
+from ra_daemon.store import findings, recompose, removals
 from ra_daemon.store.clock import database_now
 from ra_daemon.store.engine import insert_new, reading
 from ra_daemon.store.objects import ObjectStore
@@ -172,12 +172,16 @@ def _finish(
         raise StoreError(f"No report {report_id}.")
     open_one = [report.c.id == report_id, report.c.state.in_(["due", "failed"])]
     if not recompose.agrees(conn, report_id, objects):
-        return not _mark(conn, open_one, recompose.aside(), recompose.DIFFERS)
+        marked = _mark(conn, open_one, recompose.aside(), recompose.DIFFERS)
+        removals.add_orphans(conn, row["instance_id"], [o.path for o in objects], now)
+        return not marked
     finished = sa.update(report).where(*open_one)
     changed = conn.execute(finished.values(state="composed", cause="", finished_at=now)).rowcount
     if changed != 1:
         return True
-    recompose.heal(conn, report_id, objects, now)
+    left = recompose.heal(conn, report_id, objects, now)
+    removals.withdraw(conn, [o.path for o in objects])
+    removals.add_orphans(conn, row["instance_id"], left, now)
     for composed in objects:
         object_id = _add_object(conn, row, composed, now)
         for destination in json.loads(row["destinations"]):
@@ -334,7 +338,13 @@ def _as_predecessor(found: sa.RowMapping) -> Predecessor:
 
 def _finishing(report_id: int) -> sa.Select[Any]:
     return (
-        sa.select(report, outcome.c.demonstration, outcome.c.kind, instance.c.study_instance_uid)
+        sa.select(
+            report,
+            outcome.c.demonstration,
+            outcome.c.kind,
+            outcome.c.instance_id,
+            instance.c.study_instance_uid,
+        )
         .join(outcome, outcome.c.id == report.c.outcome_id)
         .join(instance, instance.c.id == outcome.c.instance_id)
         .where(report.c.id == report_id)

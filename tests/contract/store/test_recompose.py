@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from ra_daemon.domain import Composed, Delivered, DeliveryOutcome, Parked, Postponed
-from ra_daemon.store import recompose, reconcile, reports, retention
+from ra_daemon.store import recompose, reconcile, removals, reports, retention
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.outbox import Outbox, Which
 from ra_daemon.store.queue import JobQueue
@@ -75,6 +76,15 @@ class Site:
         every = retention.candidates(self.engine, retention.Selection())
         told = [d.code for d in reconcile.rows(self.engine, self.objects)]
         return [*(c.block for c in every if c.block), *told]
+
+    def stored(self, *, kept: list[Path]) -> bool:
+        """Whether these are all files, now and after the next removal, and no other one is told."""
+        removals.finish(self.engine, self.objects)
+        there = sorted(p for p in (self.objects.root / "objects").glob("*/*"))
+        for path in there:
+            os.utime(path, (1, 1))
+        codes = [d.code for d in reconcile.files(self.engine, self.objects)]
+        return there == sorted(kept) and "files_without_rows" not in codes
 
     def report(self) -> tuple[str, str]:
         with self.engine.connect() as conn:
@@ -257,3 +267,42 @@ def test_what_another_peer_refused_is_sent_again_as_well(site: Site) -> None:
     site.send("B", Parked(cause=LOST))  # it was faster than the composer
     assert site.finish(site.sr()) == []
     assert site.states() == {"A": "pending", "B": "pending"}
+
+
+def test_a_damaged_file_goes_when_another_took_its_place(site: Site) -> None:
+    site.path().write_bytes(b"repXrt")
+    site.retry()
+    assert site.finish(site.sr(b"a later version")) == []
+    assert site.stored(kept=[site.path()])
+    assert site.path().read_bytes() == b"a later version"
+
+
+def test_what_differs_is_not_kept(site: Site) -> None:
+    site.send("B", Delivered(status=0))
+    for _ in range(2):
+        site.retry()
+        assert site.finish(site.sr(b"a later version")) != []
+    assert site.stored(kept=[])
+    site.path().write_bytes(site.held)
+    assert site.stored(kept=[site.path()])
+
+
+def test_a_file_that_another_row_names_stays(site: Site) -> None:
+    site.path().write_bytes(b"repXrt")
+    site.retry()
+    old = site.path()
+    with site.engine.begin() as conn:
+        path = old.relative_to(site.objects.root).as_posix()
+        conn.execute(sa.text("UPDATE instance SET path = :path"), {"path": path})
+    assert site.finish(site.sr(b"a later version")) == []
+    assert site.stored(kept=[old, site.path()])
+
+
+def test_a_file_that_a_row_names_after_all_stays(site: Site) -> None:
+    (item,) = site.outbox.claim_due(9, ["B"])
+    site.retry()
+    assert site.finish(site.sr(b"a later version")) != []
+    assert site.outbox.settle(item, Parked(cause="B refused with 0xA900."))
+    site.retry()
+    assert site.finish(site.sr(b"a later version")) == []
+    assert site.stored(kept=[site.path()])
