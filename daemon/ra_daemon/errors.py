@@ -58,8 +58,8 @@ class DatabaseLostError(StoreError):
 
     code = "database.lost"
     hint = (
-        "Put a backup of the database back, see Backup in docs/admin.md; or, to begin anew, move "
-        "objects/ away."
+        "Put a backup of the database back, see Backup in docs/admin.md; or store.url names "
+        "another database: correct it; or, to begin anew, move objects/ away."
     )
 
 

@@ -110,13 +110,36 @@ def database(config: Config) -> Iterator[sa.Engine]:
     """The node's database, of this program's version.
 
     Raises:
-        DatabaseLostError: it is gone, and the store has objects.
+        DatabaseLostError: it is gone or empty, and the store has objects.
         StoreError: there is none yet, or its version is another.
     """
-    from ra_daemon.errors import StoreError
     from ra_daemon.faults import of_database
     from ra_daemon.store.engine import open_engine
-    from ra_daemon.store.schema import check_lost, check_version
+    from ra_daemon.store.schema import check_lost, check_version, revisions
+
+    check_there(config)
+    import sqlalchemy
+
+    engine = open_engine(config.database_url)
+    try:
+        check_lost(revisions(engine)[0], config.root)
+        check_version(engine)
+        yield engine
+    except sqlalchemy.exc.DatabaseError as error:
+        raise of_database(error.orig or error) from error
+    finally:
+        engine.dispose()
+
+
+def check_there(config: Config) -> None:
+    """Refuse an SQLite file that is not there; opened for writing it would be made.
+
+    Raises:
+        DatabaseLostError: it is gone, and the store has objects.
+        StoreError: there is none yet.
+    """
+    from ra_daemon.errors import StoreError
+    from ra_daemon.store.schema import check_lost
 
     path = sqlite_path(config)
     if path is not None and not path.is_file():
@@ -124,16 +147,6 @@ def database(config: Config) -> Iterator[sa.Engine]:
         raise StoreError(
             "There is no database yet.", hint="ra-daemon start makes it; or ra-daemon db upgrade."
         )
-    import sqlalchemy
-
-    engine = open_engine(config.database_url)
-    try:
-        check_version(engine)
-        yield engine
-    except sqlalchemy.exc.DatabaseError as error:
-        raise of_database(error.orig or error) from error
-    finally:
-        engine.dispose()
 
 
 def sqlite_path(config: Config) -> Path | None:

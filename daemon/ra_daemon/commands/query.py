@@ -7,8 +7,7 @@ from pathlib import Path
 
 import click
 
-from ra_daemon.commands.common import config_option, emit_table, load
-from ra_daemon.errors import StoreError
+from ra_daemon.commands.common import check_there, config_option, emit_table, load
 
 
 @click.command("query")
@@ -24,13 +23,10 @@ def command(sql: str, *, form: str | None, parquet: Path | None, config_path: Pa
 
     The connection refuses to write.
     """
-    from ra_daemon.commands.common import sqlite_path
     from ra_daemon.store import query
 
     config = load(config_path)
-    path = sqlite_path(config)
-    if path is not None and not path.is_file():
-        raise StoreError("There is no database yet.", hint="ra-daemon start makes it.")
+    check_there(config)
     with query.open_query(config.database_url, sql) as (columns, rows):
         if parquet is not None:
             held = list(rows)

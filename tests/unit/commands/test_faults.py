@@ -122,19 +122,24 @@ def lost(node: Path, config: Config) -> Path:
         ("db", "upgrade"),
         ("models", "activate", "demo"),
         ("status",),
+        ("query", "SELECT * FROM v1_jobs"),
     ],
 )
 def test_objects_whose_database_is_lost(lost: Path, config: Config, words: tuple[str, ...]) -> None:
-    told(run(*words, "--config", lost), 5, "database is gone", "backup", "objects/ away")
+    told(
+        run(*words, "--config", lost), 5, "database is gone", "backup", "store.url", "objects/ away"
+    )
     assert not (config.root / "ra-daemon.db").exists()  # nothing stands in a restore's way
 
 
-@pytest.mark.parametrize("words", [("start",), ("db", "upgrade")])
+@pytest.mark.parametrize("words", [("start",), ("db", "upgrade"), ("status",)])
 def test_objects_beside_an_empty_database(
     lost: Path, config: Config, words: tuple[str, ...]
 ) -> None:
     (config.root / "ra-daemon.db").touch()
-    told(run(*words, "--config", lost), 5, "database is gone", "backup", "objects/ away")
+    told(
+        run(*words, "--config", lost), 5, "database is gone", "backup", "store.url", "objects/ away"
+    )
 
 
 def test_doctor_tells_that_the_database_is_lost(lost: Path) -> None:
