@@ -184,7 +184,7 @@ def _finish(
     removals.add_orphans(conn, row["instance_id"], left, now)
     for composed in objects:
         object_id = _add_object(conn, row, composed, now)
-        for destination in json.loads(row["destinations"]):
+        for destination in dict.fromkeys(json.loads(row["destinations"])):  # may name one twice
             takes = not row["demonstration"] or allowed.get(destination, False)
             _add_delivery(conn, object_id, destination, row["deliver"], now, takes=takes)
     return True
