@@ -10,6 +10,7 @@ RaError (ra_engine)
     │   └── LeaseLostError                  the job was given to another worker meanwhile
     ├── FileSystemError                     a file or folder cannot be read, made or written
     ├── UnreadableError                     a file is no DICOM image that we can decode
+    ├── FileDamagedError                    a received file is gone, or not what was received
     ├── ComposeError                        a report or capture could not be written
     ├── ScorerUnreadyError                  a scorer process did not load its models
     └── ScorerCrashError                    a scorer process died, hung or outgrew its memory
@@ -92,6 +93,16 @@ class UnreadableError(DaemonError):
 
     code = "instance.unreadable"
     hint = "Open the file with dcmdump; ask the sender to send it again uncompressed."
+
+
+class FileDamagedError(DaemonError):
+    """The file of a received image is gone or damaged: nothing is scored or reported of it."""
+
+    code = "instance.file_damaged"
+    hint = (
+        "Have the same image sent again: its job is then queued by itself. Where objects/ was "
+        "restored: ra-daemon jobs retry --cause instance.file_damaged. Then look at the disk."
+    )
 
 
 class DecoderError(DaemonError):

@@ -5,7 +5,13 @@ from __future__ import annotations
 import errno
 import sys
 
-from ra_daemon.errors import DaemonError, DiskFullError, FileSystemError, StoreError
+from ra_daemon.errors import (
+    DaemonError,
+    DiskFullError,
+    FileDamagedError,
+    FileSystemError,
+    StoreError,
+)
 from ra_engine.errors import RaError
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -76,6 +82,13 @@ def of_database(cause: BaseException) -> StoreError:
             "ra-daemon config show tells which is used.",
         )
     return StoreError(f"The database refused ({type(cause).__name__}).")
+
+
+def of_received(error: OSError) -> FileDamagedError:
+    """What the disk does not give of a received file is lost."""
+    if isinstance(error, FileNotFoundError):
+        return FileDamagedError("The file of the image is gone.")
+    return FileDamagedError(f"The file of the image cannot be read ({type(error).__name__}).")
 
 
 def of_file_system(error: OSError) -> DaemonError:

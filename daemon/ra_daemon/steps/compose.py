@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from pathlib import Path
 
 from pydicom import Dataset
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
@@ -13,7 +14,8 @@ from ra_daemon.config import Config
 from ra_daemon.dicom import read
 from ra_daemon.dicom.report_input import ReportInput, SrClass
 from ra_daemon.domain import Composed
-from ra_daemon.errors import ComposeError
+from ra_daemon.errors import FileDamagedError
+from ra_daemon.faults import of_received
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.reports import ReportTask
 from ra_engine.types import Heatmap
@@ -30,14 +32,15 @@ def compose(task: ReportTask, store: ObjectStore, config: Config) -> list[Compos
 
     Raises:
         ComposeError: the objects cannot be made.
+        FileDamagedError: the file of an image is gone, or not what was received.
     """
     checkpoints.hit("compose")
     paths = tuple(store.open_path(p) for p in task.paths)
     before = task.predecessor
     if task.retracted is None:
-        parts = tuple(read.digests(p)[0] for p in paths)
+        parts = tuple(_digest(p) for p in paths)
         if parts != task.dataset_sha256s:  # else its report would be another, under another UID
-            raise ComposeError("The file of the image is damaged.")
+            raise FileDamagedError("The file of the image is damaged.")
     else:  # one retraction for each report
         parts = (before.sop_instance_uid if before else "",)
     given = ReportInput(
@@ -70,6 +73,13 @@ def compose(task: ReportTask, store: ObjectStore, config: Config) -> list[Compos
         )
     checkpoints.hit("composed")
     return made
+
+
+def _digest(path: Path) -> str:
+    try:
+        return read.digests(path, parsable=False)[0]
+    except OSError as error:
+        raise of_received(error) from error
 
 
 def datasets(given: ReportInput) -> list[tuple[str, Dataset]]:

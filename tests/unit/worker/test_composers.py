@@ -13,7 +13,7 @@ import pytest
 
 from ra_daemon.config import Config, Delivering, Store
 from ra_daemon.dicom import read
-from ra_daemon.errors import ComposeError
+from ra_daemon.errors import FileDamagedError
 from ra_daemon.steps.compose import compose
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.reports import ReportTask
@@ -67,7 +67,7 @@ def test_a_report_that_cannot_be_made_answers_its_code_and_harms_no_other(
     _, task = site
     gone = replace(task, report_id=2, paths=("objects/no/such.dcm",))
     answers = {t.report_id: answer for t, answer in composers.compose([gone, task])}
-    assert answers[2] == "FileNotFoundError"
+    assert answers[2] == "instance.file_damaged"
     assert isinstance(answers[1], list)
 
 
@@ -77,8 +77,10 @@ def test_an_image_that_was_damaged_gives_no_report_under_another_uid(
     config, task = site
     store = ObjectStore(config.root)
     damaged, _ = store.put_bytes(store.open_path(task.paths[0]).read_bytes()[:-1] + b"X", ".dcm")
-    with pytest.raises(ComposeError, match="damaged"):
+    with pytest.raises(FileDamagedError, match="damaged"):
         compose(replace(task, paths=(damaged,)), store, config)
+    with pytest.raises(FileDamagedError, match="gone"):
+        compose(replace(task, paths=("objects/no/such.dcm",)), store, config)
 
 
 def test_a_full_disk_has_its_own_answer(
