@@ -64,7 +64,7 @@ def digest_file(path: Path, store: ObjectStore) -> Admission:
         refused = Refused(reason=Reason.UNREADABLE, detail=f"{type(error).__name__} in its header.")
     dataset_sha256, pixel_sha256 = read.digests(path, parsable=parsable)
     stat = path.stat()
-    kept, found = store.adopt(path, dataset_sha256, ".dcm", partial(_holds, dataset_sha256))
+    kept, found = store.adopt(path, dataset_sha256, ".dcm", partial(_holds, dataset_sha256, header))
     return Admission(
         dataset_sha256=dataset_sha256,
         pixel_sha256=pixel_sha256,
@@ -78,11 +78,17 @@ def digest_file(path: Path, store: ObjectStore) -> Admission:
     )
 
 
-def _holds(dataset_sha256: str, path: Path) -> bool:
-    """Whether a kept file still holds its data set; the file meta of each sending is another."""
+def _holds(dataset_sha256: str, header: Header | None, path: Path) -> bool:
+    """Whether a kept file still holds its data set, and is read as the one that came.
+
+    The file meta of each sending is another: what counts of it is the header that it leads to,
+    which names the transfer syntax.
+    """
     try:
-        return read.digests(path, parsable=False)[0] == dataset_sha256
-    except OSError:  # what the disk does not give is lost as well
+        if read.digests(path, parsable=False)[0] != dataset_sha256:
+            return False
+        return header is None or read.identify(path) == header
+    except Exception:  # noqa: BLE001 - what the disk does not give, or gives damaged, is lost
         return False
 
 
