@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
@@ -27,6 +28,7 @@ from ra_engine.types import Radiograph
 settings.reading_validation_mode = 0  # dirty values are ours to judge, not pydicom's to refuse
 
 _CHUNK = 1 << 20
+_HEAD = 144  # preamble, prefix and the group length of the file meta
 _MAX_UID = 64
 _PICTURES = {
     b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"BM": "BMP", b"II*\0": "TIFF", b"MM\0*": "TIFF",
@@ -69,6 +71,20 @@ def digests(path: Path, *, parsable: bool = True) -> tuple[str, str]:
     return whole.hexdigest(), pixel.hexdigest() if pixels is not None else ""
 
 
+def dataset_digest(data: bytes) -> str:
+    """The first of ``digests``, of a file's bytes."""
+    return hashlib.sha256(memoryview(data)[_start_of(data[:_HEAD]) :]).hexdigest()
+
+
+def transfer_syntax(data: bytes) -> str:
+    """Transfer syntax UID of a file's bytes; "" where the file meta names none."""
+    try:
+        ds = read_partial(io.BytesIO(data), stop_when=lambda *_: True, force=True)
+    except Exception:  # noqa: BLE001 - a damaged one may raise anything
+        return ""
+    return str(getattr(ds.file_meta, "TransferSyntaxUID", ""))
+
+
 def read_header(path: Path) -> Header:
     """The attributes that admission, routes and the gate need.
 
@@ -76,7 +92,7 @@ def read_header(path: Path) -> Header:
         UnreadableError: no DICOM object, cut short, or without its identifiers.
     """
     _refuse_pictures(path)
-    ds = _dataset(path, pixels=False, only=_HEADER)
+    ds = _dataset(path)
     header = _header(ds)
     if _cut_short(path, ds):
         raise UnreadableError("The pixel data is shorter than its length says.")
@@ -104,7 +120,7 @@ def identify(path: Path) -> Header | None:
     A refusal that names no patient and no study is one that nobody finds.
     """
     try:
-        return _header(_dataset(path, pixels=False, only=_HEADER))
+        return _header(_dataset(path))
     except UnreadableError:
         return None
 
@@ -154,16 +170,17 @@ def _header(ds: Dataset) -> Header:
     )
 
 
-def decode(path: Path, first: FrameDecoder | None = None) -> Radiograph | Refused:
+def decode(file: Path | BinaryIO, first: FrameDecoder | None = None) -> Radiograph | Refused:
     """Decode one file to grey values after modality LUT and non-linear VOI LUT.
 
     Args:
+        file: its path, or a stream of its bytes.
         first: a decoder that is asked before imagecodecs.
 
     Raises:
         UnreadableError: no decoder reads it.
     """
-    ds = _dataset(path, pixels=True)
+    ds = _whole(file)
     photometric = elements.text(ds, "PhotometricInterpretation")
     if photometric not in ("MONOCHROME1", "MONOCHROME2"):
         return Refused(reason=Reason.UNSUPPORTED_PHOTOMETRY, detail=f"{photometric or 'none'}.")
@@ -190,12 +207,18 @@ def decode(path: Path, first: FrameDecoder | None = None) -> Radiograph | Refuse
     )
 
 
-def _dataset(path: Path, *, pixels: bool, only: Sequence[str] | None = None) -> Dataset:
+def _whole(file: Path | BinaryIO) -> Dataset:
     try:
-        if pixels:
-            return dcmread(path, force=True)
+        return dcmread(file, force=True)
+    except Exception as error:
+        raise UnreadableError(f"Not a DICOM object ({type(error).__name__}).") from error
+
+
+def _dataset(path: Path) -> Dataset:
+    """What ``read_header`` needs."""
+    try:
         with path.open("rb") as stream:
-            wanted = None if only is None else [Tag(k) for k in only]
+            wanted = [Tag(k) for k in _HEADER]
             return read_partial(stream, stop_when=_Stop(), force=True, specific_tags=wanted)
     except UnreadableError:
         raise
@@ -241,10 +264,14 @@ def _offsets(path: Path) -> tuple[int, int | None]:
 def _start(path: Path) -> int:
     """Where the data set begins, by the group length of the file meta; 0 without one."""
     with path.open("rb") as stream:
-        head = stream.read(144)
+        head = stream.read(_HEAD)
+    return min(_start_of(head), path.stat().st_size)
+
+
+def _start_of(head: bytes) -> int:
     if head[128:132] != b"DICM":
         return 0
-    return min(144 + int.from_bytes(head[140:144], "little"), path.stat().st_size)
+    return _HEAD + int.from_bytes(head[140:144], "little")
 
 
 def _cut_short(path: Path, ds: Dataset) -> bool:

@@ -18,10 +18,10 @@ from sqlalchemy.exc import DataError
 from ra_daemon import checkpoints, log
 from ra_daemon.config import Config, Route
 from ra_daemon.dicom import guard, inbox, read
-from ra_daemon.domain import Admission, Header, Reason, Refused
+from ra_daemon.domain import Admission, Header, JobState, Reason, Refused
 from ra_daemon.errors import UnreadableError
 from ra_daemon.routing import lane_of, match_route
-from ra_daemon.store import instances
+from ra_daemon.store import instances, mended
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.queue import JobQueue
 
@@ -34,7 +34,7 @@ class Admitted:
 
     Attributes:
         uid_key: names the image without telling which it is.
-        judged_again: job that judges a refused image once more.
+        judged_again: job that judges a known image, or judges it once more.
         mended: as in ``instances.AdmitResult``.
     """
 
@@ -138,7 +138,8 @@ def admit(
     """Write the rows of one file and, when a route takes it, its job.
 
     A refused image that comes again is judged again where the route, its pipeline or the header is
-    another one by now; its refusal stands until the new verdict.
+    another one by now; its refusal stands until the new verdict. So does an image go on whose file
+    was gone or damaged until it came again, see ``store.mended``.
     """
     route = None
     if admission.header is not None:
@@ -150,6 +151,10 @@ def admit(
     )
     if admission.refused is not None:
         return admitted
+    if result.status == "same" and (result.mended or mended.waits(conn, result.instance_id)):
+        job = _resume(conn, admission, result, route, config, queue, digest_of)
+        if job is not None:
+            return replace(admitted, judged_again=job)
     if result.status in ("new", "conflict"):
         if route is None:
             instances.refuse(conn, result.instance_id, Refused(reason=Reason.NO_ROUTE))
@@ -164,6 +169,43 @@ def admit(
             instances.set_route(conn, result.instance_id, route.name)
             return replace(admitted, judged_again=job)
     return admitted
+
+
+def _resume(
+    conn: Connection,
+    admission: Admission,
+    result: instances.AdmitResult,
+    route: Route | None,
+    config: Config,
+    queue: JobQueue,
+    digest_of: Callable[[Route], str],
+) -> int | None:
+    """An image's file is whole again: judge it, or write its reports. The job, if there is one.
+
+    A refused image takes the route that it would take now; any other keeps its own, whoever sent
+    the file again.
+    """
+    number = result.instance_id
+    name = mended.route_of(conn, number, admission.path)
+    if name is None:
+        return None
+    jobs = queue.resume(conn, number)
+    if mended.doubtful(conn, number):
+        named = next((r for r in config.route if r.name == name), None)
+        taken = (route or named) if result.refused else (named or route)
+        if taken is not None:
+            wanted = (number, digest_of(taken), lane_of(taken), taken.name)
+            job = queue.enqueue(conn, *wanted) or queue.judge_again(
+                conn, *wanted, settled=(JobState.REFUSED, JobState.SCORED)
+            )
+            if job is not None:
+                instances.set_route(conn, number, taken.name)
+                jobs.append(job)
+        if jobs:
+            mended.drop_reports(conn, number)
+    else:
+        mended.retry_reports(conn, number)
+    return jobs[-1] if jobs else None
 
 
 def _tell(admitted: Admitted) -> None:

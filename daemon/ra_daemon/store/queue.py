@@ -28,6 +28,7 @@ MAX_LOST_LEASES = 10
 _FREE: dict[str, Any] = {"owner": "", "token": "", "lease_until": None}
 _Claims = list[Claim]
 _Jobs = list[JobRow]
+_Numbers = list[int]
 
 
 class JobQueue:
@@ -69,10 +70,15 @@ class JobQueue:
         pipeline_digest: str,
         lane: Lane,
         route: str,
+        settled: Sequence[JobState] = (JobState.REFUSED,),
     ) -> int | None:
         """Queue the job that refused an image once more, in the caller's transaction.
 
-        For an image whose header has changed: the same pipeline may judge it otherwise.
+        For an image whose header has changed, or whose file was mended: the same pipeline may judge
+        it otherwise.
+
+        Args:
+            settled: states of a job that is queued once more.
 
         Returns:
             The job's id; None when this pipeline did not refuse it.
@@ -85,7 +91,7 @@ class JobQueue:
             .where(
                 job.c.instance_id == instance_id,
                 job.c.pipeline_digest == pipeline_digest,
-                job.c.state == JobState.REFUSED.value,
+                job.c.state.in_([state.value for state in settled]),
             )
             .values(**values, not_before=now)
             .returning(job.c.id)
@@ -221,6 +227,22 @@ class JobQueue:
             .where(*which)
             .values(**values, not_before=self._now(conn), finished_at=None, **_FREE)
         ).rowcount
+
+    def resume(self, conn: sa.Connection, instance_id: int) -> _Numbers:
+        """Queue an image's open and failed jobs with fresh attempts: its file was mended.
+
+        What a worker has in hand it may have read before that; its answer is fenced. In the
+        caller's transaction.
+        """
+        open_ones = [JobState.LEASED.value, JobState.FAILED.value]
+        values = {"state": JobState.QUEUED.value, "attempts": 0, "lost_leases": 0, **_FREE}
+        queued = conn.execute(
+            sa.update(job)
+            .where(job.c.instance_id == instance_id, job.c.state.in_(open_ones))
+            .values(**values, not_before=self._now(conn), finished_at=None)
+            .returning(job.c.id)
+        ).scalars()
+        return sorted(queued)
 
     def cancel(self, conn: sa.Connection, ids: Sequence[int]) -> int:
         """Take jobs out, also from under a worker: its completion is then fenced."""

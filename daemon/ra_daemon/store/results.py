@@ -94,8 +94,9 @@ def record_in(
         now = database_now(conn)
         source = outcomes.Source(
             instance_id=claim.instance_id,
-            # A job judges an image once more when a refused one came with another header.
-            source_key=f"job:{claim.job_id}:{claim.dataset_sha256}",
+            # A job judges an image once more when a refused one came with another header, or when
+            # its file was mended; each lease settles it once.
+            source_key=f"job:{claim.job_id}:{claim.token}",
             created_at=now,
             job_id=claim.job_id,
             pipeline_digest=pipeline_digest,

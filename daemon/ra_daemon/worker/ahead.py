@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ra_daemon import checkpoints
 from ra_daemon.dicom.nvimgcodec import FrameDecoder
@@ -20,8 +21,14 @@ from ra_daemon.domain import Refused
 from ra_daemon.steps import decode
 from ra_engine.types import Radiograph
 
-Key = tuple[int, str]
-"""Number of the job and path of its file."""
+
+class Key(NamedTuple):
+    """Number of the job, path of its file, and what that file must hold, see ``decode.decode``."""
+
+    job_id: int
+    path: str
+    dataset_sha256: str = ""
+    transfer_syntax_uid: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +67,7 @@ class Ahead:
         """The decoded image; waits for it. One that was not offered, or is not due, is decoded now.
 
         Raises:
+            FileDamagedError: the file is gone, or not what was received.
             UnreadableError: no decoder could read it.
             MemoryError: there was no memory for it.
         """
@@ -86,5 +94,10 @@ class Ahead:
 def _decode(key: Key, first: FrameDecoder | None) -> Decoded:
     checkpoints.hit("decode")
     started = time.perf_counter()
-    radiograph = decode.decode(Path(key[1]), first)
+    radiograph = decode.decode(
+        Path(key.path),
+        first,
+        dataset_sha256=key.dataset_sha256,
+        transfer_syntax_uid=key.transfer_syntax_uid,
+    )
     return Decoded(radiograph=radiograph, seconds=time.perf_counter() - started)

@@ -260,6 +260,7 @@ class Dispatcher:
             path=str(Path(self._config.root) / claim.path),
             header=claim.header,
             route=self._route_of(claim),
+            dataset_sha256=claim.dataset_sha256,
             shadow=claim.lane is Lane.SHADOW,
         )
 

@@ -14,6 +14,7 @@ from ra_daemon.scorers import Fault, Role
 class ScoreTask:
     """One image to be worked: absolute path of its file, its header, and the route's rules.
 
+    ``dataset_sha256``: that the file must hold; "" for one that no node received.
     ``shadow``: by the shadow bundle.
     """
 
@@ -21,6 +22,7 @@ class ScoreTask:
     path: str
     header: Header
     route: Route
+    dataset_sha256: str = ""
     shadow: bool = False
 
 

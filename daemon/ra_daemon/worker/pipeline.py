@@ -11,7 +11,7 @@ from ra_daemon.config import Config
 from ra_daemon.dicom import nvimgcodec
 from ra_daemon.domain import Failed, Outcome, Refused
 from ra_daemon.engines import EngineState
-from ra_daemon.errors import DaemonError
+from ra_daemon.errors import DaemonError, FileDamagedError
 from ra_daemon.steps import gate, score
 from ra_daemon.worker.ahead import Ahead, Key
 from ra_daemon.worker.child import failed
@@ -114,6 +114,8 @@ class Pipeline:
             timings["gate"] = time.perf_counter() - started
         except (MemoryError, BackendError):
             raise
+        except FileDamagedError as error:
+            return failed(error, "file")
         except Exception as error:  # noqa: BLE001 - the worker loop's isolation wall
             return failed(error, "decode")
         return (
@@ -168,7 +170,12 @@ class Pipeline:
 
 
 def _key(task: ScoreTask) -> Key:
-    return task.job_id, task.path
+    return Key(
+        job_id=task.job_id,
+        path=task.path,
+        dataset_sha256=task.dataset_sha256,
+        transfer_syntax_uid=task.header.transfer_syntax_uid,
+    )
 
 
 def _blamed(error: Exception) -> Failed:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ra_daemon.config import Config, Log, Route, Scoring, Store
-from ra_daemon.dicom.read import read_header
+from ra_daemon.dicom.read import digests, read_header
 from ra_daemon.domain import Claim, Failed, Lane, Origin, Outcome, Scored
 from ra_daemon.worker.dispatcher import Dispatcher
 from ra_daemon.worker.process import ScorerProcess
@@ -46,7 +46,7 @@ def claim(number: int, path: Path, source: Path) -> Claim:
     return Claim(
         job_id=number, token="t", instance_id=number, path=path.name, header=read_header(source),
         origin=Origin(), attempt=1, lane=Lane.NORMAL, pipeline_digest="p", route="all",
-        lease_until=datetime(2030, 1, 1, tzinfo=UTC), dataset_sha256="ab" * 32,
+        lease_until=datetime(2030, 1, 1, tzinfo=UTC), dataset_sha256=digests(source)[0],
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ def radiograph(number: int) -> Radiograph:
 
 
 def keys(numbers: range) -> list[Key]:
-    return [(n, str(n)) for n in numbers]
+    return [Key(n, str(n), f"digest {n}", f"syntax {n}") for n in numbers]
 
 
 def number_of(ahead: Ahead, key: Key) -> int:
@@ -44,8 +44,11 @@ class Decoder:
         self.gate.set()
         self.faults = faults or {}
 
-    def __call__(self, path: Path, _first: object) -> Radiograph | Refused:
+    def __call__(
+        self, path: Path, _first: object, *, dataset_sha256: str, transfer_syntax_uid: str
+    ) -> Radiograph | Refused:
         number = int(path.name)
+        assert (dataset_sha256, transfer_syntax_uid) == (f"digest {number}", f"syntax {number}")
         self.begun.append(number)
         self.threads.add(threading.get_ident())
         assert self.gate.wait(LIMIT_S)
@@ -85,7 +88,7 @@ def test_no_more_than_the_window_is_decoded_before_it_is_taken(
     ahead.offer(keys(range(20)))
     for taken in range(20):
         assert eventually(lambda taken=taken: len(decoder.begun) == min(20, taken + window))
-        assert number_of(ahead, (taken, str(taken))) == taken
+        assert number_of(ahead, *keys(range(taken, taken + 1))) == taken
 
 
 def test_two_threads_decode_at_once(decoder: Decoder) -> None:
@@ -110,9 +113,9 @@ def test_a_bad_image_raises_for_its_own_taker_only(decoder: Decoder, fault: Base
     decoder.faults = {1: fault}
     ahead = Ahead(2, 2)
     ahead.offer(keys(range(4)))
-    assert number_of(ahead, (0, "0")) == 0
+    assert number_of(ahead, *keys(range(1))) == 0
     with pytest.raises(type(fault)):
-        ahead.take((1, "1"))
+        ahead.take(*keys(range(1, 2)))
     assert [number_of(ahead, k) for k in keys(range(2, 4))] == [2, 3]
 
 
@@ -120,13 +123,15 @@ def test_without_threads_an_image_is_decoded_where_it_is_taken(decoder: Decoder)
     ahead = Ahead(0, 4)
     ahead.offer(keys(range(3)))
     assert decoder.begun == []
-    assert number_of(ahead, (0, "0")) == 0
+    assert number_of(ahead, *keys(range(1))) == 0
     assert decoder.threads == {threading.get_ident()}
 
 
 def test_what_was_not_offered_is_decoded_at_once(decoder: Decoder) -> None:
     ahead = Ahead(1, 1)
     ahead.offer(keys(range(3)))
-    assert number_of(ahead, (7, "7")) == 7
-    assert number_of(ahead, (2, "2")) == 2  # offered, not begun, and asked for out of turn
+    assert number_of(ahead, *keys(range(7, 8))) == 7
+    assert (
+        number_of(ahead, *keys(range(2, 3))) == 2
+    )  # offered, not begun, and asked for out of turn
     assert [number_of(ahead, k) for k in keys(range(2))] == [0, 1]
