@@ -133,3 +133,17 @@ def test_impossible_classes_are_refused(classes: int) -> None:
     with pytest.raises(TrainingError) as refused:
         edges.quantile_edges(np.array([0.0, 1.0, 2.0, 3.0]), classes)
     assert refused.value.code == "classes-impossible"
+
+
+def test_the_penalty_of_ridge_is_chosen_as_scikit_learn_chooses_it() -> None:
+    linear = pytest.importorskip("sklearn.linear_model", reason="pip install -e .[dev]")
+    draw = np.random.default_rng(8)
+    truth = draw.gamma(1, 30, 60)
+    spread = np.array([1.0, 1.0, 0.1, 0.1, 0.01])
+    members = spread * (truth[:, None] + draw.normal(0, [20, 30, 300, 300, 900], (60, 5)))
+    scale = len(truth) * members.var(0).mean()
+    choice = linear.RidgeCV(alphas=scale * np.array(stack.PENALTIES)).fit(members, truth)
+    own = stack.fit(members, truth, method="ridge")
+    assert min(stack.PENALTIES) < choice.alpha_ / scale < max(stack.PENALTIES)
+    assert own.weights == pytest.approx(choice.coef_, rel=1e-6, abs=1e-9)
+    assert own.offset == pytest.approx(choice.intercept_, rel=1e-6)

@@ -29,7 +29,13 @@ class Stack:
         return found
 
 
-def fit(members: Array, truth: Array, *, method: Method = "nnls", alpha: float = 1.0) -> Stack:
+PENALTIES: tuple[float, ...] = tuple(10.0 ** (k / 2) for k in range(-8, 3))
+"""What ``ridge`` chooses from, in units of the number of cases times the members' mean variance."""
+
+
+def fit(
+    members: Array, truth: Array, *, method: Method = "nnls", alpha: float | None = None
+) -> Stack:
     """Fit the weights of members (n, m) for truth (n,).
 
     ``nnls``: non-negative least squares without an offset (Breiman 1996). ``ridge``: least squares
@@ -37,6 +43,9 @@ def fit(members: Array, truth: Array, *, method: Method = "nnls", alpha: float =
 
     Args:
         members: predictions of cases that the members did not train on; never in-fold.
+        alpha: of ridge; None: the one of ``PENALTIES`` with the least error when each case is left
+            out. A member that hardly moves needs a large weight to say anything, and a penalty that
+            knows no scale lets it have it.
 
     Raises:
         TrainingError: a prediction is missing, or lengths differ.
@@ -52,5 +61,19 @@ def fit(members: Array, truth: Array, *, method: Method = "nnls", alpha: float =
         return Stack(weights=tuple(float(w) for w in weights), offset=0.0, method=method)
     mean, centre = members.mean(0), float(truth.mean())
     x = members - mean
-    w = np.linalg.solve(x.T @ x + alpha * np.eye(x.shape[1]), x.T @ (truth - centre))
+    penalty: float = _penalty(x, truth - centre) if alpha is None else alpha
+    w = np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1]), x.T @ (truth - centre))
     return Stack(weights=tuple(float(v) for v in w), offset=centre - float(mean @ w), method=method)
+
+
+def _penalty(x: Array, y: Array) -> float:
+    """The penalty with the least leave-one-out error, in closed form (Allen 1974, PRESS)."""
+    scale = (len(x) * float(x.var(0).mean())) or 1.0
+    u, d, _ = np.linalg.svd(x, full_matrices=False)
+
+    def left_out(alpha: float) -> float:
+        shrunk = u * (d**2 / (d**2 + alpha))
+        leverage = (shrunk * u).sum(1) + 1 / len(x)
+        return float((((y - shrunk @ (u.T @ y)) / (1 - leverage)) ** 2).mean())
+
+    return min((scale * share for share in PENALTIES), key=left_out)

@@ -74,14 +74,25 @@ def confusion(path: Path, table: NDArray[np.int64], *, title: str, label: str) -
 
 
 def learning_curves(path: Path, runs: Mapping[str, Sequence[float]], *, label: str) -> Path:
-    """Training loss, mean of twenty parts of each run."""
+    """Training loss, mean of twenty parts of each run; a panel for each architecture.
+
+    Losses of another kind have other heights: a curve is compared with itself, or with its kind.
+    """
     plt = plots()
-    figure, axes = plt.subplots(figsize=(7, 4.2), dpi=110)
-    for name, losses in runs.items():
-        parts = [p.mean() for p in np.array_split(np.asarray(losses), 20) if len(p)]
-        axes.plot(np.linspace(0, 100, len(parts)), parts, linewidth=1.2, marker=".", label=name)
-    axes.set(xlabel="% of the training", ylabel="training loss", yscale="log")
-    axes.legend(fontsize=7, ncols=2)
+    trunks = list(dict.fromkeys(name.split()[0] for name in runs)) or [""]
+    figure, axes = plt.subplots(
+        1, len(trunks), figsize=(4.6 * len(trunks), 5.4), dpi=110, squeeze=False, sharey=True
+    )
+    for place, trunk in zip(axes.flat, trunks, strict=True):
+        for name, losses in runs.items():
+            if name.split()[0] != trunk:
+                continue
+            parts = [p.mean() for p in np.array_split(np.asarray(losses), 20) if len(p)]
+            share = np.linspace(0, 100, len(parts))
+            own = name.removeprefix(trunk).strip() or name
+            place.plot(share, parts, linewidth=1.2, marker=".", label=own)
+        place.set(xlabel="% of the training", ylabel="training loss", yscale="log", title=trunk)
+        place.legend(fontsize=7, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.14))
     return _save(figure, path, "Learning curves, first seed and fold", label)
 
 

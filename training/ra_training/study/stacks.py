@@ -47,7 +47,7 @@ def stacked(results: Results) -> Stacked:
         )
         known = np.isfinite(oof).all(1)
         fitted = stack.fit(oof[known], truth[known])
-        ridge = stack.fit(oof[known], truth[known], method="ridge", alpha=float(known.sum()))
+        ridge = stack.fit(oof[known], truth[known], method="ridge")
         weights.append(fitted.weights)
         score["nnls"].append(fitted.predict(test))
         score["ridge"].append(ridge.predict(test))
