@@ -222,7 +222,7 @@ def _ranges(graph: Path, scratch: Path, images: NDArray[np.float32], told: Told 
 
 
 class _Thinned:
-    """The calibrator's session, with large outputs thinned.
+    """The calibrator's session, with large outputs thinned to a part of them and their extremes.
 
     Histograms of all values of five networks at 512 x 512 take the better part of an hour and many
     gigabytes; 300 images have enough of them.
@@ -241,7 +241,8 @@ def _thinned(array: NDArray[np.float32]) -> NDArray[np.float32]:
     if array.size <= _LARGE:
         return array
     stride = next((n for n in _STRIDES if array.shape[-1] % n), 1)
-    return array.ravel()[::stride].copy()
+    ends = np.array([array.min(), array.max()], array.dtype)  # ranges are made of the rarest values
+    return np.concatenate([array.ravel()[::stride], ends])
 
 
 class _Reader:

@@ -24,13 +24,12 @@ from ra_engine.cpu import has_bf16
 from ra_engine.gate import Arrays, measure
 from ra_engine.locate import Locator
 from ra_engine.quantise import Quantiser
-from ra_engine.samples import CALIBRATION, GATE, Draw, Samples
+from ra_engine.samples import CALIBRATION, GATE, Samples
 from ra_engine.spec import EngineSpec
 from tests.support.openvino import openvino
 from tests.support.trt import FakeTrt
 
 pytest.importorskip("onnx", reason="install ra-daemon[build]")
-FEW = 40
 
 
 def drawn(bundle: Bundle) -> Samples:
@@ -42,14 +41,6 @@ def drawn(bundle: Bundle) -> Samples:
 @pytest.fixture(scope="module")
 def demo() -> Bundle:
     return load_bundle(plugins.bundle_path("demo"))
-
-
-def few_samples(bundle: Bundle) -> Samples:
-    """Of the shipped seeds fewer images, for time's sake."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(drawing, "CALIBRATION", Draw(seed=CALIBRATION.seed, n=FEW, size=400))
-        patch.setattr(drawing, "GATE", Draw(seed=GATE.seed, n=16, size=400))
-        return drawn(bundle)
 
 
 def tensorrt() -> TrtBackend:
@@ -80,23 +71,27 @@ def convolutions(graph: Path) -> int:
 
 
 @pytest.fixture(scope="module")
-def few(demo: Bundle) -> Samples:
-    return few_samples(demo)
+def shipped(demo: Bundle) -> Samples:
+    """What ``models build`` draws: fewer images would say little of the bundle."""
+    made = drawn(demo)
+    assert made.calibration is not None
+    assert (len(made.calibration), len(made.gate)) == (CALIBRATION.n, GATE.n)
+    return made
 
 
 @pytest.fixture(scope="module")
-def calibrated(demo: Bundle, few: Samples) -> Quantiser:
+def calibrated(demo: Bundle, shipped: Samples) -> Quantiser:
     """Once for all backends."""
-    assert few.calibration is not None
-    return Quantiser(demo.graph, few.calibration, least=FEW)
+    assert shipped.calibration is not None
+    return Quantiser(demo.graph, shipped.calibration)
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.xdist_group("few samples of the bundle")
+@pytest.mark.xdist_group("shipped draws")
 @pytest.mark.parametrize("make", [OnnxRuntimeBackend, openvino, tensorrt])
 def test_the_shipped_bundle_passes_its_gate(
     demo: Bundle,
-    few: Samples,
+    shipped: Samples,
     calibrated: Quantiser,
     make: Callable[[], Backend],
     tmp_path: Path,
@@ -104,35 +99,18 @@ def test_the_shipped_bundle_passes_its_gate(
 ) -> None:
     found = make()
     monkeypatch.setattr(building, "Quantiser", lambda *_, **__: calibrated)
-    gated(demo, few, found, tmp_path / "engines", "int8")
+    gated(demo, shipped, found, tmp_path / "engines", "int8")
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.xdist_group("few samples of the bundle")
+@pytest.mark.xdist_group("shipped draws")
 def test_bf16_of_the_shipped_bundle_passes_its_gate(
-    demo: Bundle, few: Samples, tmp_path: Path
+    demo: Bundle, shipped: Samples, tmp_path: Path
 ) -> None:
     found = openvino()
     if not has_bf16():
         pytest.skip("this processor has no BF16 units")
-    gated(demo, few, found, tmp_path / "engines", "bf16")
-
-
-@pytest.fixture(scope="module")
-def all_samples(demo: Bundle) -> Samples:
-    """What ``models build`` draws."""
-    return drawn(demo)
-
-
-@pytest.mark.nightly
-@pytest.mark.xdist_group("shipped draws")
-@pytest.mark.parametrize("make", [OnnxRuntimeBackend, tensorrt])
-def test_the_shipped_bundle_passes_with_the_shipped_draws(
-    demo: Bundle, all_samples: Samples, make: Callable[[], Backend], tmp_path: Path
-) -> None:
-    assert all_samples.calibration is not None
-    assert len(all_samples.calibration) >= 300
-    gated(demo, all_samples, make(), tmp_path / "engines", "int8")
+    gated(demo, shipped, found, tmp_path / "engines", "bf16")
 
 
 @pytest.mark.timeout(300)
