@@ -1,6 +1,6 @@
 """The ensemble of ``tests.perf.engines`` with trained weights: do its engines pass the gate?
 
-``python -m tests.perf.trained_ensemble --minutes 60`` trains three ResNet-50, one ResNet-34 and one
+``python -m tests.perf.trained_ensemble --minutes 90`` trains three ResNet-50, one ResNet-34 and one
 MobileNetV2 for the score of generated hands at 512 x 512 (it goes on where it was cut off), makes a
 bundle of them and lets ``ra-daemon models build`` build and gate it for every CPU engine. Speed
 does not depend on weights; whether INT8 may be used, and how much of it, does. After it,
@@ -152,9 +152,9 @@ def hand_over(folder: Path, row: dict[str, Any], pcc: float) -> None:
 def main() -> None:
     """Train what is left, then print the gate's verdicts."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--minutes", type=float, default=90)
     parser.add_argument("--images", type=int, default=150, help="subjects, two hands each")
-    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=10)
     asked = parser.parse_args()
     torch.set_num_threads(THREADS)
     deadline = time.monotonic() + 60 * asked.minutes
