@@ -12,7 +12,7 @@ import pytest
 from tests.support.processes import command, free_port, run_node, wait_until
 from tests.support.site import CAPTURE, REPORTS, phantoms, send, sink_pacs, sources, uids
 
-pytestmark = pytest.mark.xdist_group("node")
+pytestmark = pytest.mark.xdist_group("node without peers")
 
 STATUS = frozenset(
     (

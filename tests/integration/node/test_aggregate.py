@@ -10,7 +10,7 @@ from pydicom import dcmread
 from tests.support.processes import run_node, wait_until
 from tests.support.site import REPORTS, column, phantoms, rows, send, sink_pacs, write_site
 
-pytestmark = pytest.mark.xdist_group("node")
+pytestmark = pytest.mark.xdist_group("node without peers")
 
 
 def one_study(folder: Path) -> list[Path]:

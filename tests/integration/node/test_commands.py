@@ -16,7 +16,7 @@ from ra_daemon.cli import main
 from tests.support.processes import RunningNode, run_node, wait_until
 from tests.support.site import SinkPacs, phantoms, send, settled, sink_pacs, uids, write_site
 
-pytestmark = pytest.mark.xdist_group("node")
+pytestmark = pytest.mark.xdist_group("node without peers")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

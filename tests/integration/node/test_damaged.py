@@ -27,7 +27,7 @@ from tests.support.site import (
     write_site,
 )
 
-pytestmark = pytest.mark.xdist_group("node")
+pytestmark = pytest.mark.xdist_group("node without peers")
 SCORES = (
     "SELECT sop_instance_uid, value FROM v1_results WHERE status = 'current' "
     "AND kind LIKE 'svdh_%' AND joint = '' AND kind <> 'svdh_member'"

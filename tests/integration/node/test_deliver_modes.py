@@ -21,7 +21,7 @@ from tests.support.site import (
     write_site,
 )
 
-pytestmark = pytest.mark.xdist_group("node")
+pytestmark = pytest.mark.xdist_group("node without peers")
 
 
 def deliver(site: Path, mode: str) -> None:

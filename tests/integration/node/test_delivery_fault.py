@@ -21,7 +21,7 @@ from tests.support.processes import run_node, wait_until
 from tests.support.site import column, sink_pacs, write_site
 from tests.support.verdicts import admission, record, scored
 
-pytestmark = pytest.mark.xdist_group("node")
+pytestmark = pytest.mark.xdist_group("node without peers")
 
 STATES = "SELECT state FROM v1_deliveries ORDER BY sop_instance_uid"
 FAULT = """

@@ -23,7 +23,7 @@ from tests.support.bundles import score_bundle
 from tests.support.processes import command, run_node, wait_until
 from tests.support.site import column, phantoms, rows, send, web_port, write_site
 
-pytestmark = pytest.mark.xdist_group("node")
+pytestmark = pytest.mark.xdist_group("node without peers")
 
 SCORED = "SELECT count(*) FROM v1_jobs WHERE state = 'scored'"
 

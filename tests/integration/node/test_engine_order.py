@@ -13,7 +13,7 @@ from ra_daemon.worker.process import ScorerProcess
 from tests.support.processes import run_node, wait_until
 from tests.support.site import column, phantoms, rows, send, web_port, write_site
 
-pytestmark = pytest.mark.xdist_group("node")
+pytestmark = pytest.mark.xdist_group("node without peers")
 
 
 @pytest.mark.timeout(180)

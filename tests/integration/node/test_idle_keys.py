@@ -20,7 +20,7 @@ from tests.support.site import (
     write_site,
 )
 
-pytestmark = pytest.mark.xdist_group("node")
+pytestmark = pytest.mark.xdist_group("node without peers")
 
 
 def run(site: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -23,7 +23,7 @@ from tests.support.site import (
     write_site,
 )
 
-pytestmark = pytest.mark.xdist_group("node")
+pytestmark = pytest.mark.xdist_group("node without peers")
 SCORED = "SELECT DISTINCT sop_instance_uid FROM v1_results"
 REFUSED = "SELECT sop_instance_uid, reason_code FROM v1_refusals WHERE status = 'current'"
 

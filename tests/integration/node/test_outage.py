@@ -24,7 +24,7 @@ from tests.support.site import (
     write_site,
 )
 
-pytestmark = pytest.mark.xdist_group("node")
+pytestmark = pytest.mark.xdist_group("node without peers")
 
 
 def test_a_pacs_that_was_down_gets_everything_once(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from tests.support.processes import RunningNode, run_node, wait_until
 from tests.support.site import column, phantoms, rows, send, settled, sink_pacs, write_site
 
-pytestmark = pytest.mark.xdist_group("node")
+pytestmark = pytest.mark.xdist_group("node without peers")
 
 OTHERS = (
     *("ReferringPhysicianName", "PerformingPhysicianName", "OperatorsName"),

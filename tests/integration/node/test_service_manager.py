@@ -10,7 +10,7 @@ import pytest
 from tests.support.processes import run_node
 from tests.support.site import write_site
 
-pytestmark = pytest.mark.xdist_group("node")
+pytestmark = pytest.mark.xdist_group("node without peers")
 
 
 @pytest.mark.parametrize("part", ["web", "deliver"])

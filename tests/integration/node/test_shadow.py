@@ -27,7 +27,7 @@ from tests.support.site import (
     write_site,
 )
 
-pytestmark = pytest.mark.xdist_group("node")
+pytestmark = pytest.mark.xdist_group("node without peers")
 
 TOTALS = "SELECT * FROM v1_results WHERE kind = 'svdh_total' ORDER BY outcome_id"
 

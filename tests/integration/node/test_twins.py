@@ -21,7 +21,7 @@ from tests.support.site import (
     write_site,
 )
 
-pytestmark = pytest.mark.xdist_group("node")
+pytestmark = pytest.mark.xdist_group("node without peers")
 DX_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1.1"
 
 

@@ -14,7 +14,7 @@ from tests.support.processes import command, run_node
 from tests.support.site import phantoms, write_site
 from tests.support.thirdparty import entry_point
 
-pytestmark = pytest.mark.xdist_group("node")
+pytestmark = pytest.mark.xdist_group("node without peers")
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,7 @@ from ra_engine import build, registry
 from ra_engine.backends.onnxruntime import OnnxRuntimeBackend
 from ra_engine.choose import Passed
 from ra_engine.errors import EngineFileError
+from ra_engine.gate import TOLERANCES, Tolerance
 from ra_engine.quantise import Quantiser
 from ra_engine.samples import Draw, Samples, load_samples
 from ra_engine.spec import EngineSpec
@@ -42,6 +43,8 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(samples, "GATE", Draw(seed=5, n=6, size=320))
     monkeypatch.setattr(samples, "CALIBRATION", Draw(seed=6, n=12, size=320))
     monkeypatch.setattr(build, "Quantiser", functools.partial(Quantiser, least=12))
+    wide = Tolerance(worst=5.0, mean=3.0, logit=3.0, cam=0.9, place=1.0)  # what so few can keep
+    monkeypatch.setitem(TOLERANCES, "int8", wide)
 
 
 def ordered(node: Path, *backends: str) -> Path:
