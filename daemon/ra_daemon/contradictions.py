@@ -11,11 +11,23 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time
 from fnmatch import fnmatchcase
 from ipaddress import ip_address, ip_network
+from typing import NamedTuple
 
 from ra_daemon.config import Config, Peer, Route
 from ra_daemon.errors import ConfigError
 from ra_daemon.sop_classes import SOP_CLASSES
 from ra_daemon.windows import Window
+
+
+class Idle(NamedTuple):
+    """A setting that can have no effect, in words: what is so, and what to do about it."""
+
+    fault: str
+    remedy: str
+
+    def __str__(self) -> str:
+        """One line for people."""
+        return f"{self.fault}; {self.remedy}"
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
@@ -40,8 +52,8 @@ def refused(config: Config) -> Iterator[str]:
         yield "store: set url or url_file, not both"
 
 
-def idle(config: Config, today: date | None = None) -> Iterator[str]:
-    """Settings that can have no effect, or a second time the same one: ``fault; remedy`` each.
+def idle(config: Config, today: date | None = None) -> Iterator[Idle]:
+    """Settings that can have no effect, or a second time the same one.
 
     Args:
         config: as ``settings.written`` gives it; ``settings.load`` has taken out what is there
@@ -54,19 +66,19 @@ def idle(config: Config, today: date | None = None) -> Iterator[str]:
         yield from _never_fits(config, route)
         yield from _never_leaves(config, route)
     if not all(title.strip() for title in config.node.more_titles):
-        yield "node: more_titles has a title of spaces, which nobody can call; remove it"
+        yield Idle("node: more_titles has a title of spaces, which nobody can call", "remove it")
     for peer in config.peer:
         yield from _blank(peer)
         until = peer.allow_demonstration_until
         if until is not None and until < today and not peer.on_this_machine:
-            yield (
-                f"peer {peer.name!r}: allow_demonstration_until {until} is past; "
-                "set a later day, or remove the line"
+            yield Idle(
+                f"peer {peer.name!r}: allow_demonstration_until {until} is past",
+                "set a later day, or remove the line",
             )
     yield from _same_peers(config.peer)
     for where, key, values in _lists(config):
         for value in _twice(values):
-            yield f"{where}: {key} has {value!r} twice; remove one"
+            yield Idle(f"{where}: {key} has {value!r} twice", "remove one")
 
 
 def _lists(config: Config) -> Iterator[tuple[str, str, Sequence[str]]]:
@@ -122,64 +134,70 @@ def _of_tls(config: Config) -> Iterator[str]:
             yield f"peer {peer.name!r}: tls needs tls.ca, who signed its certificate"
 
 
-def _of_pages(config: Config) -> Iterator[str]:
+def _of_pages(config: Config) -> Iterator[Idle]:
     """The DICOM port is opened first; the pages then find it taken, and the node goes on."""
     node, web = config.node, config.web
     if web.enabled and web.port == node.port != 0 and _overlap(node.host, web.host):
-        yield (
+        yield Idle(
             f"web.port {web.port} is node.port, too, on the same address, so that there are no "
-            "pages; give them another port"
+            "pages",
+            "give them another port",
         )
 
 
-def _without_length(text: str) -> Iterator[str]:
+def _without_length(text: str) -> Iterator[Idle]:
     """A window that ends when it begins, but for midnight, which says all day."""
     window = Window.parse(text)
     if window.start == window.end != time(0):
-        yield (
-            f"schedule.off_hours: {text!r} ends when it begins and holds all day; write "
-            "00:00-24:00 for that, or give it another end"
+        yield Idle(
+            f"schedule.off_hours: {text!r} ends when it begins and holds all day",
+            "write 00:00-24:00 for that, or give it another end",
         )
 
 
-def _never_leaves(config: Config, route: Route) -> Iterator[str]:
+def _never_leaves(config: Config, route: Route) -> Iterator[Idle]:
     """Results that stay here, of a route that says they leave."""
     called = bool(config.peer) or config.node.allow_unknown  # else no image can come yet
     if called and not route.destinations and route.deliver != "database-only":
-        yield (
+        yield Idle(
             f"route {route.name!r}: deliver = {route.deliver!r} without destinations, so that "
-            "nothing ever leaves; name a peer in destinations, or set deliver to 'database-only'"
+            "nothing ever leaves",
+            "name a peer in destinations, or set deliver to 'database-only'",
         )
 
 
-def _blank(peer: Peer) -> Iterator[str]:
+def _blank(peer: Peer) -> Iterator[Idle]:
     """A peer that is listed, and cannot be called or call us."""
     if not peer.ae_title.strip():
-        yield f"peer {peer.name!r}: ae_title is of spaces, which no association takes; correct it"
+        where = f"peer {peer.name!r}"
+        yield Idle(f"{where}: ae_title is of spaces, which no association takes", "correct it")
     if peer.host.strip():
         return
     if peer.send:
-        yield (
-            f"peer {peer.name!r}: host is empty, so that nothing reaches it; "
-            "name its address, or set send = false"
+        yield Idle(
+            f"peer {peer.name!r}: host is empty, so that nothing reaches it",
+            "name its address, or set send = false",
         )
     elif not peer.networks:
-        yield (
-            f"peer {peer.name!r}: host and networks are empty, so that it may not call us; "
-            "name its address"
+        yield Idle(
+            f"peer {peer.name!r}: host and networks are empty, so that it may not call us",
+            "name its address",
         )
 
 
-def _never_fits(config: Config, route: Route) -> Iterator[str]:
+def _never_fits(config: Config, route: Route) -> Iterator[Idle]:
     """A title of ours, a peer or an address that no image can come by."""
     if not route.calling_ae.strip():
-        yield f'route {route.name!r}: calling_ae is empty and fits nobody; "*" fits any'
+        yield Idle(
+            f"route {route.name!r}: calling_ae is empty and fits nobody", '"*" fits any'
+        )
         return
     if not any(fnmatchcase(title, route.called_ae) for title in config.node.titles):
         ours = ", ".join(sorted(config.node.titles))
-        yield (
+        yield Idle(
             f"route {route.name!r}: called_ae {route.called_ae!r} fits no title of this node "
-            f"({ours}); add it to node.more_titles"
+            f"({ours})",
+            "add it to node.more_titles",
         )
     if config.node.allow_unknown or not config.peer:
         return
@@ -187,15 +205,17 @@ def _never_fits(config: Config, route: Route) -> Iterator[str]:
     fitting = [p for p in callers if fnmatchcase(p.ae_title.strip(), route.calling_ae)]
     if not fitting:
         known = ", ".join(sorted({p.ae_title.strip() for p in callers})) or "there is none"
-        yield (
+        yield Idle(
             f"route {route.name!r}: calling_ae {route.calling_ae!r} fits no peer that may send to "
-            f"us ({known}); correct it, or add that peer with receive = true"
+            f"us ({known})",
+            "correct it, or add that peer with receive = true",
         )
     elif not any(_may_come(peer, route) for peer in fitting):
         names = ", ".join(sorted(p.name for p in fitting))
-        yield (
+        yield Idle(
             f"route {route.name!r}: calling_networks holds no address of a peer that fits "
-            f"calling_ae ({names}); correct it, or the networks of that peer"
+            f"calling_ae ({names})",
+            "correct it, or the networks of that peer",
         )
 
 
@@ -211,7 +231,7 @@ def _may_come(peer: Peer, route: Route) -> bool:
     return not wanted or any(one.overlaps(other) for one in networks for other in wanted)
 
 
-def _same_peers(peers: Sequence[Peer]) -> Iterator[str]:
+def _same_peers(peers: Sequence[Peer]) -> Iterator[Idle]:
     """Two names of one place that we send to; of a pure source host and port mean nothing."""
     first: dict[tuple[str, str, int], str] = {}
     for peer in peers:
@@ -219,9 +239,9 @@ def _same_peers(peers: Sequence[Peer]) -> Iterator[str]:
             continue
         name = first.setdefault((peer.ae_title.strip(), peer.host.lower(), peer.port), peer.name)
         if name != peer.name:
-            yield (
-                f"peer {peer.name!r}: AE title, host and port are those of peer {name!r}; "
-                "remove one, or set send = false where it only calls us"
+            yield Idle(
+                f"peer {peer.name!r}: AE title, host and port are those of peer {name!r}",
+                "remove one, or set send = false where it only calls us",
             )
 
 

@@ -140,3 +140,13 @@ class EngineLostError(ScorerCrashError):
     code = "scorer.engine_lost"
     retriable = True
     hint = "Run nvidia-smi and ra-daemon doctor; look for scorer.engine_lost in the log."
+
+
+def hint_of(code: str) -> str:
+    """The remedy of an error that is known by its code only; "" where no class has that code."""
+    kinds = [DaemonError]
+    for kind in kinds:
+        if kind.code == code:
+            return kind.hint
+        kinds += kind.__subclasses__()
+    return ""

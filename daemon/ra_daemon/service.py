@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from ra_daemon import __version__, log, models, pipelines, scorers, settings, single, steptimes
 from ra_daemon.config import Config, Peer, Route
 from ra_daemon.domain import Claim, Composed, Outcome, Reason, Refused, Scored
-from ra_daemon.errors import DaemonError, DiskFullError, FileDamagedError
+from ra_daemon.errors import DaemonError, DiskFullError, hint_of
 from ra_daemon.routing import match_route
 from ra_daemon.steps import commit, record, score
 from ra_daemon.store import reports, schema
@@ -222,8 +222,8 @@ class Node:
             elif answer == DiskFullError.code:
                 full += 1  # stays due: it is composed when there is room again
             else:
-                hint = {"hint": FileDamagedError.hint} if answer == FileDamagedError.code else {}
-                _log.error("report.failed", report=task.report_id, code=answer, **hint)
+                hint = hint_of(answer)
+                _log.error("report.failed", report=task.report_id, code=answer, hint=hint)
                 reports.fail_report(self._engine, task.report_id, answer)
         if full and not self._disk_full:
             _log.error("report.postponed", code=DiskFullError.code, hint=DiskFullError.hint)

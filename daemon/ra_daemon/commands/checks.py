@@ -65,8 +65,8 @@ def idle_keys(config_path: Path | None) -> Iterator[Check]:
     from ra_daemon import contradictions, settings
 
     for told in contradictions.idle(settings.written(config_path)):
-        found, _, remedy = told.rpartition("; ")
-        yield Check(name="keys", ok=False, found=found, remedy=f"In the configuration: {remedy}.")
+        remedy = f"In the configuration: {told.remedy}."
+        yield Check(name="keys", ok=False, found=told.fault, remedy=remedy)
 
 
 def ports(config: Config) -> Iterator[Check]:

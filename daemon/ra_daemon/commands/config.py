@@ -29,7 +29,7 @@ def check(config_path: Path | None) -> None:
     from ra_daemon.errors import ConfigError
 
     config = _loaded(config_path)
-    idle = contradictions.idle(settings.written(config_path))
+    idle = map(str, contradictions.idle(settings.written(config_path)))
     faults = [*idle, *_absent(config), *_refused(config)]
     if faults:
         listed = "".join(f"\n  {fault}" for fault in faults)

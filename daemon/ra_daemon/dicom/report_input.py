@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
+
 from ra_daemon.domain import Refused, Scored
 from ra_engine.types import Heatmap, Measurement
 
 SrClass = Literal["comprehensive3d", "comprehensive", "enhanced"]
+SR_CLASSES: Mapping[str, SrClass] = {
+    Comprehensive3DSRStorage: "comprehensive3d",
+    ComprehensiveSRStorage: "comprehensive",
+    EnhancedSRStorage: "enhanced",
+}
+"""By SOP class UID."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
 from pathlib import Path
 
 from pydicom import Dataset
-from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
 
 from ra_daemon import __version__, checkpoints
 from ra_daemon.config import Config
 from ra_daemon.dicom import read
-from ra_daemon.dicom.report_input import ReportInput, SrClass
+from ra_daemon.dicom.report_input import SR_CLASSES, ReportInput, SrClass
 from ra_daemon.domain import Composed
 from ra_daemon.errors import FileDamagedError
 from ra_daemon.faults import of_received
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.reports import ReportTask
 from ra_engine.types import Heatmap
-
-_CLASSES: Mapping[str, SrClass] = {
-    Comprehensive3DSRStorage: "comprehensive3d",
-    ComprehensiveSRStorage: "comprehensive",
-    EnhancedSRStorage: "enhanced",
-}
 
 
 def compose(task: ReportTask, store: ObjectStore, config: Config) -> list[Composed]:
@@ -109,7 +101,7 @@ def _sr_class(config: Config, task: ReportTask) -> SrClass:
     A report that is composed again stays what it was, whatever the peers are by now.
     """
     if task.sop_class_uid:
-        return _CLASSES[task.sop_class_uid]
+        return SR_CLASSES[task.sop_class_uid]
     wanted = {p.sr_class for p in config.peer if p.name in task.destinations}
     for name in ("enhanced", "comprehensive"):
         if name in wanted:

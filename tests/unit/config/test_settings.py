@@ -186,7 +186,8 @@ def idle(folder: Path, text: str) -> list[str]:
     """What is told of a configuration that a node takes."""
     path = write(folder, text)
     settings.load(path, environ={})
-    return [*contradictions.idle(settings.written(path, environ={}), date(2026, 6, 15))]
+    found = contradictions.idle(settings.written(path, environ={}), date(2026, 6, 15))
+    return [str(one) for one in found]
 
 
 @pytest.mark.parametrize(
@@ -263,7 +264,7 @@ def test_what_can_have_no_effect_is_told_with_its_remedy(
 ) -> None:
     (said,) = idle(tmp_path, text)
     assert told in said
-    assert said.count("; ") == 1  # what doctor splits into what it found and the remedy
+    assert said.count("; ") == 1, "a fault and its remedy"
 
 
 @pytest.mark.parametrize(

@@ -73,25 +73,28 @@ def confusion(path: Path, table: NDArray[np.int64], *, title: str, label: str) -
     return _save(figure, path, title, label)
 
 
-def learning_curves(path: Path, runs: Mapping[str, Sequence[float]], *, label: str) -> Path:
+def learning_curves(
+    path: Path, runs: Mapping[str, Mapping[str, Sequence[float]]], *, label: str
+) -> Path:
     """Training loss, mean of twenty parts of each run; a panel for each architecture.
 
     Losses of another kind have other heights: a curve is compared with itself, or with its kind.
+
+    Args:
+        runs: losses by architecture and name of the run.
     """
     plt = plots()
-    trunks = list(dict.fromkeys(name.split()[0] for name in runs)) or [""]
     figure, axes = plt.subplots(
-        1, len(trunks), figsize=(4.6 * len(trunks), 5.4), dpi=110, squeeze=False, sharey=True
+        1, len(runs), figsize=(4.6 * len(runs), 5.4), dpi=110, squeeze=False, sharey=True
     )
-    for place, trunk in zip(axes.flat, trunks, strict=True):
-        for name, losses in runs.items():
-            if name.split()[0] != trunk:
-                continue
+    for place, (architecture, own) in zip(axes.flat, runs.items(), strict=True):
+        for name, losses in own.items():
             parts = [p.mean() for p in np.array_split(np.asarray(losses), 20) if len(p)]
             share = np.linspace(0, 100, len(parts))
-            own = name.removeprefix(trunk).strip() or name
-            place.plot(share, parts, linewidth=1.2, marker=".", label=own)
-        place.set(xlabel="% of the training", ylabel="training loss", yscale="log", title=trunk)
+            place.plot(share, parts, linewidth=1.2, marker=".", label=name)
+        place.set(
+            xlabel="% of the training", ylabel="training loss", yscale="log", title=architecture
+        )
         place.legend(fontsize=7, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.14))
     return _save(figure, path, "Learning curves, first seed and fold", label)
 

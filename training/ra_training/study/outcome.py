@@ -120,10 +120,15 @@ def _figures(
         out[f"Confusion: {name}"] = figures.confusion(
             folder / f"confusion-{i}.png", table, title=f"Confusion: {name}", label=label
         )
-    curves = {c.name: _losses(root / "runs" / c.keys[0]) for c in results.cells}
-    out["Learning curves"] = figures.learning_curves(
-        folder / "learning-curves.png", {k: v for k, v in curves.items() if v}, label=label
-    )
+    curves: dict[str, dict[str, list[float]]] = {}
+    for cell in results.cells:
+        if losses := _losses(root / "runs" / cell.keys[0]):
+            name = cell.name.removeprefix(f"{cell.architecture} ")
+            curves.setdefault(cell.architecture, {})[name] = losses
+    if curves:
+        out["Learning curves"] = figures.learning_curves(
+            folder / "learning-curves.png", curves, label=label
+        )
     if calibration.before is not None and calibration.after is not None:
         out["Reliability"] = figures.reliability(
             folder / "reliability.png",
