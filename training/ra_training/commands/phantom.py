@@ -23,10 +23,15 @@ import click
     "--cast-fraction", default=0.0, type=click.FloatRange(0, 1),
     help="Share of radiographs with a hand in a plaster cast; adds a column `cast`.",
 )  # fmt: skip
+@click.option(
+    "--missing-fraction", default=0.0, type=click.FloatRange(0, 1),
+    help="Share of subjects who miss a finger; adds a column `missing`.",
+)  # fmt: skip
 @click.option("--nonhand", default=None, help="Images of this kind instead, for gate tests.")
 def command(
     n: int, seed: int, out: Path, hands: str, visits: int, prior: str, form: str, sop_class: str,
-    size: int, child_fraction: float, cast_fraction: float, nonhand: str | None,
+    size: int, child_fraction: float, cast_fraction: float, missing_fraction: float,
+    nonhand: str | None,
 ) -> None:  # fmt: skip
     """Write N subjects times VISITS radiographs and labels.csv to OUT."""
     from ra_training.phantom import generate
@@ -38,17 +43,21 @@ def command(
     samples = generate(
         n, seed, hands=hands, visits=visits, prior=prior, height=size,  # type: ignore[arg-type]
         child_fraction=child_fraction, cast_fraction=cast_fraction,
+        missing_fraction=missing_fraction,
     )  # fmt: skip
+    from ra_training.phantom import missing
     from ra_training.phantom.labels import columns, row
     from ra_training.phantom.writers import write
 
     with (out / "labels.csv").open("w", newline="", encoding="utf-8") as stream:
         table = csv.writer(stream, lineterminator="\n")
-        extra = ["cast"] if cast_fraction else []
+        asked = {"cast": cast_fraction, "missing": missing_fraction}
+        extra = [column for column, share in asked.items() if share]
         table.writerow([*columns(), *extra])
         for count, sample in enumerate(samples, 1):
             name = write(sample, out, form, sop_class)
-            table.writerow([*row(name, sample), *([sample.cast or ""] if extra else [])])
+            told = {"cast": sample.cast or "", "missing": missing.name(sample.missing)}
+            table.writerow([*row(name, sample), *(told[column] for column in extra)])
             if count % 100 == 0:
                 click.echo(f"{count} of {n * visits}", err=True)
 

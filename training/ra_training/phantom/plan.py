@@ -92,6 +92,8 @@ class Subject:
     anatomy: Anatomy
     growth: Growth
     pose_seed: int
+    missing: int | None = None
+    """Digit of which only the metacarpal is there."""
 
     def left(self, site: str) -> float:
         """Part of a joint space that is left, 0..1."""

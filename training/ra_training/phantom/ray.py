@@ -63,7 +63,8 @@ class Ray:
             u = (sin(angle), cos(angle))
             length = _LENGTH[name][d] * who.growth.length * who.anatomy.lengths[d][i] * shown[i]
             head = (start[0] + u[0] * length, start[1] + u[1] * length)
-            if not (name == "DP" and who.anatomy.short == (who.side, d)):
+            gone = who.missing == d and name != "MC"
+            if not (gone or (name == "DP" and who.anatomy.short == (who.side, d))):
                 self._segment(i, name, start, head, u)
             if i == len(names) - 1:
                 plan.landmarks.append(head)

@@ -18,6 +18,7 @@ from ra_training.phantom.exposure import Box, Exposure, HandTruth, Side
 from ra_training.phantom.grades import SubjectGrades
 from ra_training.phantom.grain import Grain, strands
 from ra_training.phantom.hand import build
+from ra_training.phantom.missing import Finger, without
 from ra_training.phantom.nuisance import RANGES, SPREADS
 from ra_training.phantom.plan import Growth, HandPlan, Subject
 from ra_training.phantom.plaster import axis, draw_cast
@@ -65,6 +66,7 @@ def render_exposure(
     exposure_seed: int = 0,
     female: bool | None = None,
     casts: Sequence[Side] = (),
+    missing: Finger | None = None,
 ) -> Exposure:
     """Render one radiograph.
 
@@ -75,7 +77,14 @@ def render_exposure(
         spacing_mm: mm a pixel; None draws a field of view in which the hands fill most.
         age: years below 18 draw open growth plates.
         casts: hands that lie in a plaster cast; the scorers were trained on none.
+        missing: finger that is not there, whose joints have no grades (``missing.without``); its
+            landmarks and joint boxes lie where it would be.
+
+    Raises:
+        ValueError: joints of the missing finger have grades.
     """
+    if missing is not None and without(grades, missing).total != grades.total:
+        raise ValueError("a joint that is not there has no grade: see missing.without")
     shot = int(stream(subject_seed, "shot", visit, exposure_seed).integers(2**31))
     anatomy = draw_anatomy(subject_seed, female=female)
     growth = Growth(age if age is not None and age < 18 else None, anatomy.female)
@@ -94,6 +103,7 @@ def render_exposure(
         who = Subject(
             seed=subject_seed, side=side, grades=grades.hand(side), anatomy=anatomy,
             growth=growth, pose_seed=shot,
+            missing=missing[1] if missing and missing[0] == side else None,
         )  # fmt: skip
         plan = build(who)
         pose = _pose(shot, side, canvas, size, plan, alone=len(sides) == 1, over=over)
