@@ -89,12 +89,8 @@ def render_exposure(
     anatomy = draw_anatomy(subject_seed, female=female)
     growth = Growth(age if age is not None and age < 18 else None, anatomy.female)
     size = anatomy.scale * (1.0 if growth.age is None else 0.5 + 0.5 * min(1.0, growth.age / 16))
-    draw = stream(shot, "field")
-    field_mm = RANGES["field"].draw(draw) * max(size, 0.55)
-    px = spacing_mm if spacing_mm is not None else field_mm / height
-    columns = round(height * (1.3 if hands == "both" else 0.85))
-    canvas = Canvas(rows=height, columns=columns, px=px)
-    grain = strands(subject_seed, px)
+    canvas = _canvas(shot, size, hands, height, spacing_mm)
+    grain = strands(subject_seed, canvas.px)
     sides: tuple[Side, ...] = ("right", "left") if hands == "both" else (hands,)
     truths: list[HandTruth] = []
     parted = split.draw_split(shot) if hands == "both" else None
@@ -113,14 +109,20 @@ def render_exposure(
             draw_cast(canvas, start, end, pose.scale, shot)
         truths.append(_truth(plan, pose, canvas, side, who))
     tube = film.draw_tube(shot, height)
-    shown = (
-        film.expose(canvas, tube, shot)
-        if parted is None
-        else split.expose(canvas, tube, parted, shot)
-    )
+    if parted is None:
+        shown = film.expose(canvas, tube, shot)
+    else:
+        shown = split.expose(canvas, tube, parted, shot)
     if tube.marker:
         film.letter(shown, "L" if sides[0] == "left" else "R", shot)
-    return _exposure(shown, tube, px, tuple(truths), hands, anatomy.female, age)
+    return _exposure(shown, tube, canvas.px, tuple(truths), hands, anatomy.female, age)
+
+
+def _canvas(shot: int, size: float, hands: Hands, height: int, spacing_mm: float | None) -> Canvas:
+    """An empty plate; without a spacing the hands fill most of it."""
+    field_mm = RANGES["field"].draw(stream(shot, "field")) * max(size, 0.55)
+    px = spacing_mm if spacing_mm is not None else field_mm / height
+    return Canvas(rows=height, columns=round(height * (1.3 if hands == "both" else 0.85)), px=px)
 
 
 def _exposure(
