@@ -188,9 +188,7 @@ def _blank(peer: Peer) -> Iterator[Idle]:
 def _never_fits(config: Config, route: Route) -> Iterator[Idle]:
     """A title of ours, a peer or an address that no image can come by."""
     if not route.calling_ae.strip():
-        yield Idle(
-            f"route {route.name!r}: calling_ae is empty and fits nobody", '"*" fits any'
-        )
+        yield Idle(f"route {route.name!r}: calling_ae is empty and fits nobody", '"*" fits any')
         return
     if not any(fnmatchcase(title, route.called_ae) for title in config.node.titles):
         ours = ", ".join(sorted(config.node.titles))
