@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
+import json
 import subprocess
+import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
+from tests.support.paths import REPOSITORY
 from tests.support.peers import require_tool
-
-# A file is one run of a virtual machine: without the second compiler and the threads of a parallel
-# collector it takes two fifths less of the processor.
-_JAVA = (
-    "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Djava.awt.headless=true "
-    "-Djdk.xml.xpathExprOpLimit=0 -Djdk.xml.xpathTotalOpLimit=0 -Djdk.xml.xpathExprGrpLimit=0"
-)
 
 
 def dciodvfy_errors(path: Path) -> list[str]:
@@ -32,16 +27,27 @@ def dciodvfy_errors(path: Path) -> list[str]:
 def pixelmed_errors(paths: Sequence[Path]) -> dict[str, list[str]]:
     """Faults of each report by file name; a validation that did not finish is one."""
     require_tool("DicomSRValidator", "pixelmed-apps")
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        return dict(zip([p.name for p in paths], pool.map(_pixelmed, paths), strict=True))
+    return {path.name: _pixelmed(path) for path in paths}
+
+
+@cache
+def _validator() -> subprocess.Popen[str]:
+    """One for the life of this process: it ends when its input does."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.support.pixelmed"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY,
+    )  # fmt: skip
 
 
 def _pixelmed(path: Path) -> list[str]:
-    run = subprocess.run(
-        ["DicomSRValidator", str(path)], capture_output=True, text=True, check=False,
-        env={**os.environ, "JAVA_TOOL_OPTIONS": _JAVA},
-    )  # fmt: skip
-    text = run.stdout + run.stderr
+    asked, told = _validator().stdin, _validator().stdout
+    assert asked is not None
+    assert told is not None
+    asked.write(f"{path.resolve()}\n")
+    asked.flush()
+    answer = told.readline()
+    assert answer, "PixelMed's validator ended before it answered"
+    text = json.loads(answer)
     faults = [line for line in text.splitlines() if line.startswith("Error")]
     for sign in ("Found Root Template TID_1500", "Root Template Validation Complete"):
         if sign not in text:

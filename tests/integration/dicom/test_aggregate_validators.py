@@ -17,7 +17,8 @@ from tests.support import dicom_sources, scored
 from tests.support.aggregates import Aggregated, aggregated
 from tests.support.validators import dciodvfy_errors, pixelmed_errors
 
-pytestmark = pytest.mark.peer
+# One worker, one virtual machine of the validator.
+pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("validators")]
 WHEN = datetime(2026, 11, 1, 12, 30, 15, tzinfo=UTC)
 CLASSES: dict[SrClass, str] = {
     "comprehensive3d": "1.2.840.10008.5.1.4.1.1.88.34",

@@ -229,3 +229,17 @@ def test_a_predecessor_lies_in_its_own_series(base: Path, tmp_path: Path) -> Non
     (series,) = ds.PredecessorDocumentsSequence[0].ReferencedSeriesSequence
     assert series.SeriesInstanceUID == before.SeriesInstanceUID != ds.SeriesInstanceUID
     assert series.ReferencedSOPSequence[0].ReferencedSOPClassUID == "1.2.3"
+
+
+def test_both_validators_see_a_fault(matrix: dict[str, dict[str, Path]], tmp_path: Path) -> None:
+    ds = dcmread(matrix["one-hand"]["sr"])
+    del ds.CompletionFlag
+    ds.ContentSequence = [
+        item
+        for item in ds.ContentSequence
+        if item.ConceptNameCodeSequence[0].CodeMeaning != "Imaging Measurements"
+    ]
+    broken = tmp_path / "broken.dcm"
+    ds.save_as(broken)
+    assert dciodvfy_errors(broken) != []
+    assert pixelmed_errors([broken])["broken.dcm"] != []
