@@ -66,11 +66,10 @@ def send(
     found: list[tuple[Delivery, SendItem]] = []
     for delivery in deliveries:
         try:
-            item = _item(delivery.object_path)
-            if not intact(delivery.object_path):
+            if not intact(delivery.object_path):  # before it is parsed: it may raise anything
                 yield delivery, Parked(cause=f"{OBJECT_FILE}damaged")
                 continue
-            found.append((delivery, item))
+            found.append((delivery, _item(delivery.object_path)))
         except (OSError, ValueError, AttributeError, InvalidDicomError) as error:
             # One file that is gone must not hold back all the others for ever.
             yield delivery, Parked(cause=f"{OBJECT_FILE}{type(error).__name__}")

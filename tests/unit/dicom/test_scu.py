@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,29 @@ from ra_daemon.store.objects import ObjectStore
 from tests.support.dicom_sources import clean
 
 
-def test_a_damaged_object_is_parked_and_never_sent(tmp_path: Path) -> None:
+def in_pixels(data: bytes) -> bytes:
+    return data[:-9] + b"X" + data[-8:]
+
+
+def in_vr(data: bytes) -> bytes:
+    """pydicom raises a RuntimeError, as for a fault that passes."""
+    at = data.index(b"\x08\x00\x16\x00UI") + 4
+    return data[:at] + b"QQ" + data[at + 2 :]
+
+
+def cut(data: bytes) -> bytes:
+    """pydicom raises what is no OSError and no ValueError."""
+    return data[: data.index(b"\x08\x00\x16\x00UI") + 6]
+
+
+@pytest.mark.parametrize("damaged", [in_pixels, in_vr, cut])
+def test_a_damaged_object_is_parked_and_never_sent(
+    tmp_path: Path, damaged: Callable[[bytes], bytes]
+) -> None:
     store = ObjectStore(tmp_path / "root")
     data = clean(tmp_path / "made.dcm").read_bytes()
     path = store.open_path(store.put_bytes(data, ".dcm")[0])
-    path.write_bytes(data[:-9] + b"X" + data[-8:])
+    path.write_bytes(damaged(data))
     item = Delivery(
         delivery_id=1, object_path=path, sop_class_uid="1.2", sop_instance_uid="1.3",
         study_instance_uid="1.4", destination="main", attempt=1, demonstration=False,
