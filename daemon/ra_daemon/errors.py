@@ -11,6 +11,7 @@ RaError (ra_engine)
     ├── FileSystemError                     a file or folder cannot be read, made or written
     ├── UnreadableError                     a file is no DICOM image that we can decode
     ├── FileDamagedError                    a received file is gone, or not what was received
+    ├── FindingsDamagedError                the stored findings of a report are gone or damaged
     ├── ComposeError                        a report or capture could not be written
     ├── ScorerUnreadyError                  a scorer process did not load its models
     └── ScorerCrashError                    a scorer process died, hung or outgrew its memory
@@ -102,6 +103,16 @@ class FileDamagedError(DaemonError):
     hint = (
         "Have the same image sent again: its job is then queued by itself. Where objects/ was "
         "restored: ra-daemon jobs retry --cause instance.file_damaged. Then look at the disk."
+    )
+
+
+class FindingsDamagedError(DaemonError):
+    """Stored findings or heatmaps are gone or damaged: their report cannot be composed."""
+
+    code = "report.findings_damaged"
+    hint = (
+        "Have the same image sent again: it is scored anew. Where objects/ was restored: "
+        "ra-daemon jobs retry --cause report.findings_damaged. Then look at the disk."
     )
 
 

@@ -84,9 +84,16 @@ def dump_heatmaps(scored: Scored) -> bytes | None:
 
 
 def load_heatmaps(data: bytes) -> list[NDArray[np.float32]]:
-    """The arrays that ``dump_heatmaps`` wrote, read-only."""
-    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-        arrays = [archive[f"cam{i}"] for i in range(len(archive.files))]
+    """The arrays that ``dump_heatmaps`` wrote, read-only.
+
+    Raises:
+        ValueError: it wrote something else.
+    """
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            arrays = [archive[f"cam{i}"] for i in range(len(archive.files))]
+    except Exception as error:  # a damaged archive may raise anything, zlib's own errors as well
+        raise ValueError(f"No heatmaps: {error}") from error
     for array in arrays:
         array.flags.writeable = False
     return arrays

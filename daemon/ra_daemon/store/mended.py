@@ -12,14 +12,15 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from ra_daemon.domain import JobState
-from ra_daemon.errors import FileDamagedError
+from ra_daemon.errors import FileDamagedError, FindingsDamagedError
 from ra_daemon.store.tables import dicom_object, instance, job, outcome, outcome_source, report
 
 _OPEN = ("due", "failed")
+_LOST = (FileDamagedError.code, FindingsDamagedError.code)
 
 
 def waits(conn: sa.Connection, instance_id: int) -> bool:
-    """Whether a job or a report of the image failed because of its file.
+    """Whether a job or a report of the image failed because of its file, or of its heatmaps'.
 
     Rows tell it also where a node ended between the mending of the file and its commit.
     """
@@ -75,7 +76,7 @@ def _failed(instance_id: int) -> sa.Select[tuple[int]]:
     return sa.select(report.c.id).where(
         report.c.outcome_id.in_(current),
         report.c.state.in_(["failed", "composed"]),  # the second was to be composed once more
-        report.c.cause == FileDamagedError.code,
+        report.c.cause.in_(_LOST),
     )
 
 

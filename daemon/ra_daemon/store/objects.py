@@ -223,6 +223,19 @@ class ObjectStore:
             raise ValueError("The path leads out of the store.")
         return path
 
+    def read_intact(self, relative: str) -> bytes:
+        """The bytes of a stored file.
+
+        Raises:
+            OSError: it is gone, or the disk does not give it.
+            ValueError: they are not those that its name is the digest of.
+        """
+        path = self.open_path(relative)
+        data = path.read_bytes()
+        if _named_digest(path) not in ("", hashlib.sha256(data).hexdigest()):
+            raise ValueError("The file is damaged.")
+        return data
+
     def remove(self, relatives: Sequence[str]) -> None:
         """Unlink stored files, durably; those that are gone already are no error.
 
@@ -282,11 +295,17 @@ def intact(path: Path) -> bool:
 
     A name that is no digest says nothing: such a file counts as intact.
     """
-    name = path.name.split(".")[0]
-    if len(name) != 2 * hashlib.sha256().digest_size:
+    name = _named_digest(path)
+    if not name:
         return True
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest() == name
+
+
+def _named_digest(path: Path) -> str:
+    """The digest in a stored file's name; "" where there is none."""
+    name = path.name.split(".")[0]
+    return name if len(name) == 2 * hashlib.sha256().digest_size else ""
 
 
 def _written_before(path: Path, moment: float) -> bool:

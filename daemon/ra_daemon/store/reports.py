@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from ra_daemon import log
 from ra_daemon.domain import Composed, DeliveryState, Header, Reason, Refused, Scored
-from ra_daemon.errors import StoreError
+from ra_daemon.errors import FindingsDamagedError, StoreError
 from ra_daemon.store import findings, recompose, removals
 from ra_daemon.store.clock import database_now
 from ra_daemon.store.engine import insert_new, reading
@@ -28,6 +29,7 @@ from ra_daemon.store.tables import (
     report,
 )
 
+_log = log.get(__name__)
 Kind = Literal["scored", "refused", "aggregate", "retracted"]
 
 
@@ -101,7 +103,7 @@ def add(
 def due_reports(engine: sa.Engine, objects: ObjectStore, limit: int) -> list[ReportTask]:
     """The oldest reports that wait to be composed, heatmaps loaded.
 
-    A report whose findings or heatmaps cannot be read is marked failed and left out.
+    A report whose findings or heatmaps are gone or damaged is marked failed, told and left out.
     """
     query = (
         sa.select(
@@ -126,7 +128,9 @@ def due_reports(engine: sa.Engine, objects: ObjectStore, limit: int) -> list[Rep
             except (OSError, ValueError, KeyError, TypeError):
                 broken.append(row["id"])
     for report_id in broken:
-        fail_report(engine, report_id, "findings_unreadable")
+        lost = FindingsDamagedError
+        _log.error("report.failed", report=report_id, code=lost.code, hint=lost.hint)
+        fail_report(engine, report_id, lost.code)
     return tasks
 
 
@@ -233,7 +237,7 @@ def _task(conn: sa.Connection, objects: ObjectStore, row: sa.RowMapping) -> Repo
         refused = Refused(reason=Reason(fields["reason"]), detail=fields["detail"])
     else:
         path = row["o_heatmap_path"]
-        maps = findings.load_heatmaps(objects.open_path(path).read_bytes()) if path else []
+        maps = findings.load_heatmaps(objects.read_intact(path)) if path else []
         scored = findings.load_scored(row["o_findings"], maps)
     sources = _sources(conn, row)
     return ReportTask(

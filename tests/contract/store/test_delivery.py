@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from ra_daemon.config import Config
 from ra_daemon.domain import Composed, Delivered, Parked, Postponed
-from ra_daemon.errors import StoreError
+from ra_daemon.errors import FindingsDamagedError, StoreError
 from ra_daemon.steps.deliver import retry_delay_s
 from ra_daemon.store import audit, findings, reports, results
 from ra_daemon.store.objects import ObjectStore
@@ -73,7 +73,30 @@ def test_a_report_whose_heatmaps_are_gone_is_put_aside(
     assert len(reports.due_reports(engine, objects, 9)) == 1
     with engine.begin() as conn:
         assert reports.retry_reports(conn, "other") == 0
-        assert reports.retry_reports(conn, "findings_unreadable") == 1
+        assert reports.retry_reports(conn, FindingsDamagedError.code) == 1
+
+
+@pytest.mark.parametrize("at", [0, 20, -40, None])
+def test_damaged_heatmaps_hold_up_no_other_report(
+    engine: sa.Engine,
+    queue: JobQueue,
+    objects: ObjectStore,
+    at: int | None,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    data = findings.dump_heatmaps(full())
+    assert data is not None
+    path, _ = objects.put_bytes(data, ".npz")
+    bad = b"" if at is None else data[:at] + bytes(8) + data[at:][8:]
+    objects.open_path(path).write_bytes(bad)
+    record(engine, queue, admission(), full(), heatmap_path=path)
+    record(engine, queue, admission("1.9"), scored())
+    assert [t.kind for t in reports.due_reports(engine, objects, 9)] == ["scored"]
+    told = capsys.readouterr()
+    assert FindingsDamagedError.code in told.out + told.err
+    assert "sent again" in told.out + told.err
+    with engine.begin() as conn:
+        assert reports.retry_reports(conn, FindingsDamagedError.code) == 1
 
 
 def test_finishing_twice_changes_nothing(

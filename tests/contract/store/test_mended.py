@@ -20,7 +20,7 @@ from ra_daemon.domain import (
     Refused,
     Scored,
 )
-from ra_daemon.errors import FileDamagedError, LeaseLostError
+from ra_daemon.errors import FileDamagedError, FindingsDamagedError, LeaseLostError
 from ra_daemon.steps import admit
 from ra_daemon.store import reports, results, status
 from ra_daemon.store.objects import ObjectStore
@@ -89,6 +89,12 @@ class Site:
 
     def reports(self) -> list[tuple[object, ...]]:
         return self.rows("SELECT state, cause FROM report ORDER BY id")
+
+    def lose_heatmaps(self) -> None:
+        """The one report that is due cannot be composed: its heatmaps are gone."""
+        with self.engine.begin() as conn:
+            conn.execute(sa.text("UPDATE outcome SET heatmap_path = 'objects/00/none.npz'"))
+        assert reports.due_reports(self.engine, self.objects, 9) == []
 
 
 @pytest.fixture
@@ -261,3 +267,15 @@ def test_no_total_is_reported_of_a_hand_that_is_judged_again(site: Site) -> None
     site.receive(found="damaged")
     assert site.reports() == [("cancelled", "file_mended")]
     assert site.state()[0] is JobState.QUEUED
+
+
+def test_an_image_whose_heatmaps_are_lost_is_scored_anew_when_it_comes_again(site: Site) -> None:
+    site.receive()
+    site.judge(scored())
+    site.lose_heatmaps()
+    assert site.reports() == [("failed", FindingsDamagedError.code)]
+    for _ in range(2):
+        site.receive()
+    site.judge(scored())
+    assert site.verdicts() == [("scored", "superseded"), ("scored", "current")]
+    assert site.reports() == [("cancelled", "file_mended"), ("due", "")]
