@@ -127,8 +127,8 @@ def due_reports(engine: sa.Engine, objects: ObjectStore, limit: int) -> list[Rep
                 tasks.append(replace(task, sop_class_uid=recompose.class_of(conn, row["id"])))
             except (OSError, ValueError, KeyError, TypeError):
                 broken.append(row["id"])
+    lost = FindingsDamagedError
     for report_id in broken:
-        lost = FindingsDamagedError
         _log.error("report.failed", report=report_id, code=lost.code, hint=lost.hint)
         fail_report(engine, report_id, lost.code)
     return tasks
@@ -181,7 +181,8 @@ def _finish(
         return not marked
     finished = sa.update(report).where(*open_one)
     changed = conn.execute(finished.values(state="composed", cause="", finished_at=now)).rowcount
-    if changed != 1:
+    if changed != 1:  # it was cancelled while it was composed, or this is a repetition
+        removals.add_orphans(conn, row["instance_id"], [o.path for o in objects], now)
         return True
     left = recompose.heal(conn, report_id, objects, now)
     removals.withdraw(conn, [o.path for o in objects])
@@ -223,8 +224,7 @@ def _mark(
     state: str | sa.Case[str],
     cause: str,
 ) -> int:
-    values = {"state": state, "cause": cause}
-    return conn.execute(sa.update(report).where(*which).values(**values)).rowcount
+    return conn.execute(sa.update(report).where(*which).values(state=state, cause=cause)).rowcount
 
 
 def _task(conn: sa.Connection, objects: ObjectStore, row: sa.RowMapping) -> ReportTask:

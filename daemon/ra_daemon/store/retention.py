@@ -169,6 +169,8 @@ def _result_files(conn: sa.Connection, ids: Sequence[int], now: datetime) -> lis
     conn.execute(
         sa.update(dicom_object).where(dicom_object.c.outcome_id.in_(of_them)).values(purged_at=now)
     )
+    # no longer a reason why a shared one stays
+    conn.execute(sa.update(outcome).where(outcome.c.id.in_(of_them)).values(heatmap_path=None))
     return found
 
 

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from ra_daemon.domain import Composed, Delivered, DeliveryOutcome, Parked, Postponed
-from ra_daemon.store import recompose, reconcile, removals, reports, retention
+from ra_daemon.store import recompose, reconcile, removals, reports, retention, retract
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.outbox import Outbox, Which
 from ra_daemon.store.queue import JobQueue
@@ -305,4 +305,16 @@ def test_a_file_that_a_row_names_after_all_stays(site: Site) -> None:
     assert site.outbox.settle(item, Parked(cause="B refused with 0xA900."))
     site.retry()
     assert site.finish(site.sr(b"a later version")) == []
+    assert site.stored(kept=[site.path()])
+
+
+def test_what_is_cancelled_while_it_is_composed_leaves_no_file(site: Site, queue: JobQueue) -> None:
+    site.path().write_bytes(site.held)
+    record(site.engine, queue, admission("1.2.9"), scored(), destinations=["A"])
+    (task,) = site.due()
+    made = site.sr(b"another", "2.25.9")
+    (wrong,) = retract.find(site.engine, "1.2.9")
+    retract.retract(site.engine, wrong, who="test", reason="wrong hand")
+    for _ in range(2):
+        assert reports.finish_reports(site.engine, {task.report_id: [made]}, TAKES) == []
     assert site.stored(kept=[site.path()])

@@ -262,6 +262,19 @@ def test_results_go_only_when_asked(
     assert purge(engine, results=True) == retention.Purged(images=1, files=3)
 
 
+def test_heatmaps_that_two_images_share_go_with_the_last_of_them(
+    engine: sa.Engine, queue: JobQueue, objects: ObjectStore
+) -> None:
+    shared, _ = objects.put_bytes(b"the same pixels, in two studies", ".npz")
+    for patient in ("P1", "P2"):
+        made = admission(f"1.2.{patient[1]}", patient_id=patient)
+        record(engine, queue, made, full(), heatmap_path=shared, deliver="database-only")
+    for patient, there in (("P1", True), ("P2", False)):
+        assert purge(engine, Selection(patient_id=patient), results=True).images == 1
+        removals.finish(engine, objects)
+        assert objects.open_path(shared).exists() is there
+
+
 def test_the_audit_names_rows_and_no_patient(engine: sa.Engine, queue: JobQueue) -> None:
     for number in (1, 2, 3, 5):
         record(engine, queue, admission(f"1.{number}", patient_id="MARKER"), REFUSED)
