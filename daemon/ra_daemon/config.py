@@ -11,7 +11,11 @@ from typing import Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from ra_daemon.sop_classes import SOP_CLASSES, STORAGE_CLASSES
-from ra_daemon.values import AeTitle, Gpu, Networks, OwnTitle
+from ra_daemon.values import AeTitle, Gpu, Host, Networks, OwnTitle
+
+_DAY_S = 86_400.0
+_CENTURY_D = 36_500.0
+"""No clock counts back beyond the year 1, and no timer for ever: numbers end well before that."""
 
 LEAST_FREE = 16 * 2**20
 """Bytes; below it neither an image nor the database's own journal is sure of its place."""
@@ -24,12 +28,14 @@ class Section(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_truth_for_a_number(cls, value: object, info: ValidationInfo) -> object:
-        """``workers = true`` is a mistake; Python would read it as 1."""
+    def _can_be_meant(cls, value: object, info: ValidationInfo) -> object:
+        """``workers = true`` is a mistake; Python would read it as 1. No path has a zero in it."""
         if isinstance(value, bool):
             annotation = cls.model_fields[info.field_name or ""].annotation
             if {annotation, *get_args(annotation)} & {int, float}:
                 raise ValueError("must be a number")
+        if isinstance(value, str) and "\0" in value:
+            raise ValueError("must be text without a character of code 0")
         return value
 
 
@@ -60,7 +66,7 @@ class Node(Section):
     more_titles: tuple[AeTitle, ...] = Field(
         default=(), description="AE titles that we answer to as well, for routes by called_ae."
     )
-    host: str = "0.0.0.0"
+    host: Host = "0.0.0.0"
     port: int = Field(default=11112, ge=0, le=65535)
     receivers: int = Field(default=1, ge=1, le=16, description="Receiver processes on one port.")
     max_associations: int = Field(default=64, ge=1, le=1000)
@@ -68,8 +74,8 @@ class Node(Section):
         default=128, ge=1, le=10000, description="Connections that have not said who they are."
     )
     allow_unknown: bool = Field(default=False, description="Take images from any peer.")
-    negotiation_timeout_s: float = Field(default=5.0, gt=0)
-    network_timeout_s: float = Field(default=60.0, gt=0)
+    negotiation_timeout_s: float = Field(default=5.0, gt=0, le=_DAY_S)
+    network_timeout_s: float = Field(default=60.0, gt=0, le=_DAY_S)
     serial_number: str = "ra-daemon-1"
 
     @property
@@ -93,9 +99,9 @@ class Tls(Section):
 class Peer(Section):
     """A DICOM peer: a PACS, a router, a modality."""
 
-    name: str
+    name: str = Field(min_length=1)
     ae_title: AeTitle
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: int = Field(default=104, ge=1, le=65535)
     networks: Networks = Field(
         default=(), description="Addresses it may call from; empty: those of host."
@@ -131,7 +137,7 @@ class Peer(Section):
 class Route(Section):
     """Which images go to which scorers and where the results go."""
 
-    name: str
+    name: str = Field(min_length=1)
     calling_ae: str = "*"
     calling_networks: Networks = Field(
         default=(), description="Addresses that the image came from; empty: any."
@@ -207,7 +213,9 @@ class Scoring(Section):
     )
     locator: str = "locator"
     workers: int = Field(default=1, ge=1, le=64, description="Scorer processes.")
-    threads: int = Field(default=0, ge=0, description="Threads a scorer process; 0: all cores.")
+    threads: int = Field(
+        default=0, ge=0, le=1024, description="Threads a scorer process; 0: all cores."
+    )
     batch: int = Field(default=4, ge=1, le=64)
     wait_ms: float = Field(
         default=20.0,
@@ -225,10 +233,12 @@ class Scoring(Section):
     decode_ahead: int = Field(
         default=4, ge=1, le=64, description="Decoded images that wait for the engine, at most."
     )
-    lease_s: float = Field(default=60.0, gt=1)
-    time_limit_s: float = Field(default=60.0, gt=0, description="Wall time for one image.")
-    memory_limit_mb: int = Field(default=4096, ge=256)
-    max_attempts: int = Field(default=3, ge=1)
+    lease_s: float = Field(default=60.0, gt=1, le=_DAY_S)
+    time_limit_s: float = Field(
+        default=60.0, gt=0, le=_DAY_S, description="Wall time for one image."
+    )
+    memory_limit_mb: int = Field(default=4096, ge=256, le=2**24)
+    max_attempts: int = Field(default=3, ge=1, le=1000)
     plugins: tuple[str, ...] = Field(default=(), description="Allowed plugins; empty: all.")
 
 
@@ -283,18 +293,23 @@ class Engine(Section):
 class Delivering(Section):
     """How results leave."""
 
-    first_retry_s: float = Field(default=2.0, gt=0)
-    max_retry_s: float = Field(default=900.0, gt=0)
-    timeout_s: float = Field(default=30.0, gt=0)
+    first_retry_s: float = Field(default=2.0, gt=0, le=30 * _DAY_S)
+    max_retry_s: float = Field(default=900.0, gt=0, le=30 * _DAY_S)
+    timeout_s: float = Field(default=30.0, gt=0, le=_DAY_S)
     composers: int = Field(
         default=0, ge=0, le=16, description="Processes that write reports; 0: half the cores, 1-4."
     )
-    compose_limit_s: float = Field(default=120.0, gt=0, description="Wall time for one report.")
+    compose_limit_s: float = Field(
+        default=120.0, gt=0, le=_DAY_S, description="Wall time for one report."
+    )
     commitment_timeout_s: float = Field(
-        default=3600.0, gt=0, description="Ask again when a peer is silent for so long."
+        default=3600.0,
+        gt=0,
+        le=365 * _DAY_S,
+        description="Ask again when a peer is silent for so long.",
     )
     commitment_attempts: int = Field(
-        default=5, ge=1, description="Then an object without commitment is parked."
+        default=5, ge=1, le=1000, description="Then an object without commitment is parked."
     )
 
 
@@ -303,18 +318,21 @@ class Schedule(Section):
 
     off_hours: str = "20:00-06:00 UTC"
     starvation_h: float = Field(
-        default=48.0, gt=0, description="Off-hours jobs older than this run."
+        default=48.0,
+        gt=0,
+        le=24 * _CENTURY_D,
+        description="Off-hours jobs older than this run.",
     )
-    quiet_s: float = Field(default=60.0, ge=0, description="Silence that ends a study.")
-    retain_pixels_days: float | None = Field(default=None, ge=0)
-    reconcile_s: float = Field(default=300.0, gt=0)
+    quiet_s: float = Field(default=60.0, ge=0, le=_DAY_S, description="Silence that ends a study.")
+    retain_pixels_days: float | None = Field(default=None, ge=0, le=_CENTURY_D)
+    reconcile_s: float = Field(default=300.0, ge=0.1, le=_DAY_S)
 
 
 class Web(Section):
     """Health, metrics and pages."""
 
     enabled: bool = True
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: int = Field(default=8042, ge=0, le=65535)
     allow_remote: bool = Field(
         default=False,

@@ -35,6 +35,16 @@ def _not_blank(value: str) -> str:
     return value
 
 
+def _askable(value: str) -> str:
+    """A name with two dots in a row, say, is one that no resolver can be asked for."""
+    try:
+        value.encode("idna")
+    except UnicodeError as error:
+        raise ValueError("must be a host name or an address") from error
+    return value
+
+
+Host = Annotated[str, AfterValidator(_askable)]
 Gpu = Annotated[str, Field(pattern=r"^cuda:\d+$")]
 AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x20-\x5b\x5d-\x7e]+$")]
 OwnTitle = Annotated[AeTitle, AfterValidator(_not_blank)]

@@ -39,7 +39,7 @@ class Window:
             )
         except ValueError as error:
             raise ConfigError(f"{text!r}: {error}") from error
-        except ZoneInfoNotFoundError as error:
+        except (ZoneInfoNotFoundError, OSError) as error:  # the second: a part of the world alone
             raise ConfigError(f"{text!r}: no time zone {zone!r}; use an IANA name") from error
 
     def holds(self, moment: datetime) -> bool:

@@ -23,6 +23,7 @@ from pynetdicom.pdu_primitives import (
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from ra_daemon.config import Config, Node, Peer, Store, Tls
+from ra_daemon.dicom import scp
 from ra_daemon.dicom.scp import run_receiver
 from ra_daemon.dicom.transport import Handler
 from ra_daemon.store.objects import ObjectStore
@@ -58,6 +59,16 @@ def slow_to_begin(config: Config, stop: Any, ready: Any) -> None:
         begin(handler)
 
     Handler.handle = late  # type: ignore[method-assign]
+    run_receiver(config, stop, ready)
+
+
+def cannot_judge(config: Config, stop: Any, ready: Any) -> None:
+    """A receiver in which the allow-list fails, as by a fault of the resolver."""
+
+    def fail(*_: object) -> frozenset[str]:
+        raise RuntimeError
+
+    scp.permitted = fail
     run_receiver(config, stop, ready)
 
 

@@ -197,7 +197,30 @@ class Receiver:
                 Path(left.name).unlink(missing_ok=True)
 
     def _requested(self, event: Any) -> None:
-        """Reject a peer that is not on the allow-list, or one too many, as PS3.8 9.3.4 says."""
+        """Reject a peer that is not on the allow-list, or one too many, as PS3.8 9.3.4 says.
+
+        pynetdicom goes on after a handler that raised, as if all were well: so a caller has nothing
+        until it was judged.
+        """
+        acceptor = event.assoc.acceptor
+        known, acceptor.supported_contexts = acceptor.supported_contexts, []
+        try:
+            services = self._judge(event)
+        except Exception as error:  # noqa: BLE001 - the SCP handler's isolation wall
+            # transient, service provider (ACSE), no reason given
+            self._reject(event.assoc, "not_judged", (0x02, 0x02, 0x01), "")
+            _log.error("association.not_judged", **log_fields(error))
+            return
+        acceptor.supported_contexts = [
+            c
+            for c in known
+            if c.abstract_syntax == Verification
+            or (c.abstract_syntax == StorageCommitmentPushModel and "commitment" in services)
+            or (c.abstract_syntax in STORAGE_CLASSES and "storage" in services)
+        ]
+
+    def _judge(self, event: Any) -> frozenset[str]:
+        """What the caller may do; one that may do nothing is rejected."""
         calling = str(event.assoc.requestor.primitive.calling_ae_title).strip()
         address = str(event.assoc.requestor.address)
         services = permitted(self._config, calling, address)
@@ -211,14 +234,7 @@ class Receiver:
         elif not self._admit(event.assoc):
             # transient, service provider (presentation), local limit exceeded
             self._reject(event.assoc, "too_many_associations", (0x02, 0x03, 0x02), calling)
-        acceptor = event.assoc.acceptor
-        acceptor.supported_contexts = [
-            c
-            for c in acceptor.supported_contexts
-            if c.abstract_syntax == Verification
-            or (c.abstract_syntax == StorageCommitmentPushModel and "commitment" in services)
-            or (c.abstract_syntax in STORAGE_CLASSES and "storage" in services)
-        ]
+        return services
 
     def _reported(self, event: Any) -> tuple[int, None]:
         """N-EVENT-REPORT: what a peer says of objects that we sent to it."""
@@ -322,6 +338,6 @@ def _from_network(peer: Peer, address: str) -> bool:
         return any(caller in network for network in peer.networks)
     try:
         known = {info[4][0] for info in socket.getaddrinfo(peer.host, None)}
-    except OSError:
+    except (OSError, UnicodeError):  # the second: a name that no resolver can be asked for
         return False
     return str(caller) in known

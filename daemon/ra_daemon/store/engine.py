@@ -96,14 +96,16 @@ def address_of(url: str) -> URL:
     """
     try:
         address = make_url(url)
-    except sa.exc.ArgumentError as error:
+    except (sa.exc.ArgumentError, ValueError) as error:  # the second: a port that is no number
         raise StoreError(
             "The database URL cannot be read.",
             hint="Write store.url as sqlite:///PATH or postgresql://USER@HOST/NAME.",
         ) from error
     backend = address.get_backend_name()
     if backend == "sqlite":
-        return address
+        if not address.database or address.database == ":memory:":
+            raise StoreError("SQLite needs a file.", hint="Write store.url as sqlite:///PATH.")
+        return address.set(drivername="sqlite")
     if backend != "postgresql":
         raise StoreError(
             f"{backend} is not supported.",
@@ -113,9 +115,7 @@ def address_of(url: str) -> URL:
 
 
 def _open_sqlite(address: URL) -> sa.Engine:
-    if not address.database or address.database == ":memory:":
-        raise StoreError("SQLite needs a file.", hint="Write store.url as sqlite:///PATH.")
-    folder = Path(address.database).absolute().parent
+    folder = Path(str(address.database)).absolute().parent
     kind = file_system(folder)
     if kind in _NETWORK:
         raise StoreError(
@@ -127,7 +127,7 @@ def _open_sqlite(address: URL) -> sa.Engine:
     engine = sa.create_engine(address, connect_args={"timeout": timeout})
     sa.event.listen(engine, "connect", _configure_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
-    file = Path(address.database)
+    file = Path(str(address.database))
     sa.event.listen(engine, "connect", lambda *_: _OPENED.setdefault(engine, _identity(file)))
     return engine
 

@@ -40,6 +40,7 @@ from tests.support.receiver import (
     ABORT,
     ACCEPT,
     associate,
+    cannot_judge,
     echo,
     in_little_room,
     p_data,
@@ -203,6 +204,15 @@ def test_one_association_too_many_is_rejected_for_now(tmp_path: Path) -> None:
         wait_until(lambda: echo(config), 10)
         for association in held[1:]:
             association.release()
+
+
+def test_who_cannot_be_judged_is_not_let_in(tmp_path: Path) -> None:
+    config = site(tmp_path / "store")
+    with receiving(config, cannot_judge):
+        caller = associate(config)
+        assert caller.is_rejected
+        assert caller.acceptor.primitive.result == 2  # for now: it is the node's fault
+        assert refused(config) == {"not_judged": 1}
 
 
 @pytest.mark.parametrize(

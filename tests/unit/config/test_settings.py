@@ -94,6 +94,16 @@ def test_all_faults_at_once_with_key_line_and_nearest(tmp_path: Path) -> None:
             "engine (line 1): devices: takes the place of device",
         ),
         ("[web]\nenabled = 3\n", "web.enabled (line 2) = 3: must be a valid boolean"),
+        ('[store]\nroot = "a\\u0000b"\n', ": must be text without a character of code 0"),
+        ('[node]\nhost = "ris..hospital"\n', ": must be a host name or an address"),
+        ('[[peer]]\nname = ""\nae_title = "A"\n', ": must have at least 1 character"),
+        ('[[route]]\nname = ""\n', ": must have at least 1 character"),
+        # what no clock can count back, nor a timer wait, stopped the loop that would have used it
+        ("[schedule]\nstarvation_h = 99999999\n", ": must be less than or equal to 876000"),
+        ("[schedule]\nretain_pixels_days = 999999\n", ": must be less than or equal to 36500"),
+        ("[scoring]\nlease_s = 1e12\n", ": must be less than or equal to 86400"),
+        ("[scoring]\nmemory_limit_mb = 99999999999999999\n", ": must be less than or equal to"),
+        ("[delivery]\nmax_retry_s = 1e12\n", ": must be less than or equal to 2592000"),
     ],
 )
 def test_what_a_value_must_be_is_one_sentence(tmp_path: Path, text: str, told: str) -> None:
@@ -410,3 +420,14 @@ def test_a_number_is_finite_and_a_route_has_a_scorer(tmp_path: Path) -> None:
     assert "quiet_s" in faults(tmp_path, "[schedule]\nquiet_s = inf\n")
     route = '[[route]]\nname = "hands"\nscorers = []\n'
     assert "scorers" in faults(tmp_path, route)
+
+
+def test_a_mark_at_the_beginning_of_the_file_is_no_fault(tmp_path: Path) -> None:
+    path = tmp_path / "ra-daemon.toml"
+    path.write_text("[node]\nport = 104\n", encoding="utf-8-sig")
+    assert settings.load(path, environ={}).node.port == 104
+
+
+def test_a_part_of_the_world_is_no_time_zone(tmp_path: Path) -> None:
+    told = faults(tmp_path, '[schedule]\noff_hours = "20:00-06:00 Europe"\n')
+    assert "no time zone 'Europe'" in told

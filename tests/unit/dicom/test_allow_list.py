@@ -93,3 +93,8 @@ def test_two_entries_of_one_title_add_up() -> None:
 def test_a_node_may_take_images_from_anybody() -> None:
     config = Config(node=Node(allow_unknown=True))
     assert permitted(config, "STRANGER", "192.0.2.99") == STORAGE | COMMITMENT
+
+
+def test_a_name_that_no_resolver_can_be_asked_for_lets_nobody_in() -> None:
+    peer = Peer.model_construct(**{**site().peer[0].model_dump(), "host": "pacs..hospital"})
+    assert permitted(Config.model_construct(peer=(peer,)), "PACS", "192.0.2.10") == NOTHING

@@ -9,14 +9,22 @@ import pytest
 
 from ra_daemon.errors import StoreError
 from ra_daemon.store import engine as module
-from ra_daemon.store.engine import file_system, open_engine, read_only, reading
+from ra_daemon.store.engine import address_of, file_system, open_engine, read_only, reading
 
 
-@pytest.mark.parametrize("url", ["", "nonsense", "mysql://x/y", "sqlite://", "sqlite:///:memory:"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "nonsense", "mysql://x/y", "sqlite://", "sqlite:///:memory:"),
+        "postgresql://ra:secret@db:five/ra",
+    ],
+)
 def test_other_databases_are_refused(url: str) -> None:
-    with pytest.raises(StoreError) as caught:
-        open_engine(url)
-    assert "sqlite:///PATH" in caught.value.hint
+    for command in (open_engine, address_of):  # a start, and config check
+        with pytest.raises(StoreError) as caught:
+            command(url)
+        assert "sqlite:///PATH" in caught.value.hint
+        assert "secret" not in str(caught.value)
 
 
 def test_sqlite_is_durable(tmp_path: Path) -> None:
