@@ -44,6 +44,10 @@ from ra_engine.errors import RaError
 PARTS = frozenset({"receive", "score", "deliver", "web"})
 _log = log.get(__name__)
 _DRAIN_LIMIT_S = 60.0
+_GONE = Route(name="gone")
+"""In place of a route that is not configured any more; told by identity, for names are free."""
+_NO_PIPELINE = "0" * 64
+"""Digest under which an image without a route is refused: with a route it is judged again."""
 
 
 class Node:
@@ -164,6 +168,8 @@ class Node:
         return admitted
 
     def _current_digest(self, route: Route, *, shadow: bool) -> str | None:
+        if route is _GONE:
+            return "" if shadow else _NO_PIPELINE
         try:
             return self._shadow_digest_of(route) if shadow else self._digest_of(route)
         except RaError:  # the scorer process tells what is wrong when it starts
@@ -173,7 +179,7 @@ class Node:
         """The route that admitted the image, as it is now; else the first that matches."""
         named = next((r for r in self._config.route if r.name == claim.route), None)
         found = named or match_route(self._config, claim.origin, claim.header)
-        return found if found is not None else Route(name=claim.route or "gone")
+        return found if found is not None else _GONE
 
     def _record(self, verdicts: Sequence[tuple[Claim, Outcome]], *, engine: str) -> None:
         entries = [self._entry(claim, outcome) for claim, outcome in verdicts]
@@ -203,7 +209,7 @@ class Node:
 
     def _entry(self, claim: Claim, outcome: Outcome) -> record.Entry:
         route = self._route_of(claim)
-        if route.name == "gone":
+        if route is _GONE:
             outcome = Refused(reason=Reason.NO_ROUTE)
         shadow = self._shadow_digest_of(route)
         return record.Entry(claim=claim, route=route, outcome=outcome, shadow_digest=shadow)

@@ -83,3 +83,26 @@ def test_refusals_go_back_where_the_route_says_so(tmp_path: Path) -> None:
         paths = [sink.folder / f"{r.SOPInstanceUID}.dcm" for r in reports]
         assert {p.name: dciodvfy_errors(p) for p in paths} == {p.name: [] for p in paths}
         assert pixelmed_errors(paths) == {p.name: [] for p in paths}
+
+
+def test_an_image_whose_route_is_gone_is_refused_until_one_takes_it(tmp_path: Path) -> None:
+    (hand,) = phantoms(tmp_path / "hands", 1, 64)
+    site = write_site(tmp_path / "site", [])
+    file = site / "ra-daemon.toml"
+    taken = file.read_text()
+    queued = "SELECT count(*) FROM v1_jobs WHERE state = 'queued'"
+    with run_node(site, arguments=("--only", "receive")) as node:
+        assert set(send(node.port, [hand]).values()) == {0}
+        wait_until(lambda: column(site, queued) == [1], 90)
+        assert node.stop() == 0
+    file.write_text(taken.replace('name = "all"', 'name = "other"\ncalling_ae = "NOBODY"'))
+    with run_node(site) as node:
+        wait_until(lambda: column(site, "SELECT reason_code FROM v1_refusals") == ["no_route"], 90)
+        assert node.stop() == 0
+    assert rows(site, "SELECT * FROM v1_results") == []
+    file.write_text(taken)
+    with run_node(site) as node:
+        assert set(send(node.port, [hand]).values()) == {0}
+        scored = "SELECT DISTINCT sop_instance_uid FROM v1_results WHERE status = 'current'"
+        wait_until(lambda: set(column(site, scored)) == uids([hand]), 90)
+        assert node.stop() == 0
