@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sqlalchemy import Engine
 
 from ra_daemon import plugins
@@ -9,7 +11,7 @@ from ra_daemon.config import Config
 from ra_daemon.errors import ConfigError
 from ra_daemon.store import models
 from ra_daemon.store.models import ModelRow, ModelState
-from ra_engine.bundle import load_bundle
+from ra_engine.bundle import Bundle, load_bundle
 
 
 def effective(config: Config, engine: Engine) -> Config:
@@ -25,18 +27,43 @@ def effective(config: Config, engine: Engine) -> Config:
 
 
 def check(config: Config, engine: Engine) -> None:
-    """Refuse a bundle whose files are not those that were activated.
+    """Refuse a bundle that gives no score, or whose files are not those that were activated.
 
     Raises:
         BundleError: a bundle cannot be trusted.
-        ConfigError: it was changed since.
+        ConfigError: it gives no score, or was changed since.
     """
+    for key, name in used(config).items():
+        load(key, name, config.root)
     for state in (ModelState.ACTIVE, ModelState.SHADOW):
         row = models.in_state(engine, state)
         if row is not None and load_bundle(plugins.bundle_path(row.name, config.root)).digest != (
             row.digest
         ):
             raise _changed(row)
+
+
+def used(config: Config) -> dict[str, str]:
+    """Key of ``[scoring]`` -> name of the bundle; ``shadow`` only where one is named."""
+    scoring = config.scoring
+    named = {"bundle": scoring.bundle, "locator": scoring.locator}
+    return {**named, "shadow": scoring.shadow} if scoring.shadow else named
+
+
+def load(key: str, name: str, root: Path) -> Bundle:
+    """Load the bundle of a key of ``[scoring]``.
+
+    Raises:
+        BundleError: it cannot be trusted.
+        ConfigError: there is none, or it gives no score: a locator cannot take a scorer's place.
+    """
+    bundle = load_bundle(plugins.bundle_path(name, root))
+    if key != "locator" and bundle.manifest.score is None:
+        raise ConfigError(
+            f"{name} gives no score.",
+            hint="Name one that does, see ra-daemon models list; scoring.locator names a locator.",
+        )
+    return bundle
 
 
 def _changed(row: ModelRow) -> ConfigError:

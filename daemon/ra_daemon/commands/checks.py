@@ -114,6 +114,10 @@ def database_state(config: Config) -> Iterator[Check]:
     from ra_daemon.store.engine import open_engine
 
     path = sqlite_path(config)
+    if path is not None and path.exists() and not path.is_file():
+        yield _check("database", ok=False, found=f"{path} is no file",
+                     remedy="Move it away, or correct store.url.")  # fmt: skip
+        return
     if path is not None and not path.is_file():
         schema.check_lost(None, config.root)
         yield _check("database", ok=True, found="none yet; ra-daemon start makes it", remedy="")
@@ -188,17 +192,12 @@ def clock(config: Config) -> Iterator[Check]:
 
 
 def bundles(config: Config) -> Iterator[Check]:
-    """The two bundles in use are what was signed off."""
-    from ra_daemon import plugins
-    from ra_engine.bundle import load_bundle
+    """The bundles in use are what was signed off, and the scoring ones give a score."""
+    from ra_daemon import models
 
-    scoring = config.scoring
-    used = {"bundle": scoring.bundle, "shadow": scoring.shadow, "locator": scoring.locator}
-    for key, name in used.items():
-        if not name:
-            continue
+    for key, name in models.used(config).items():
         try:
-            bundle = load_bundle(plugins.bundle_path(name, config.root))
+            bundle = models.load(key, name, config.root)
         except RaError as error:
             yield Check(name=key, ok=False, found=str(error), remedy=error.hint)
             continue

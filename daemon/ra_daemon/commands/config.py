@@ -55,10 +55,9 @@ def _loaded(config_path: Path | None) -> Config:
 
 def _absent(config: Config) -> Iterator[str]:
     """Values that are well written and mean nothing on this machine."""
-    from ra_daemon import plugins, settings
+    from ra_daemon import models, plugins, settings
     from ra_daemon.engines import order_of
     from ra_daemon.store.engine import address_of
-    from ra_engine.bundle import load_bundle
     from ra_engine.errors import RaError
     from ra_engine.registry import BACKENDS, points
 
@@ -78,12 +77,11 @@ def _absent(config: Config) -> Iterator[str]:
     known = {point.name for point in points(BACKENDS)}
     for name in sorted({c.backend for c in order_of(config)} - known):
         yield f"engine.backends: there is no backend {name!r}; there are {', '.join(sorted(known))}"
-    for key in ("bundle", "shadow", "locator"):
-        if name := getattr(config.scoring, key):
-            try:
-                load_bundle(plugins.bundle_path(name, config.root))
-            except RaError as error:
-                yield f"scoring.{key}: {error}"
+    for key, name in models.used(config).items():
+        try:
+            models.load(key, name, config.root)
+        except RaError as error:
+            yield f"scoring.{key}: {error}"
 
 
 def _refused(config: Config) -> Iterator[str]:

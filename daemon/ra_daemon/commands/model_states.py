@@ -105,33 +105,21 @@ def compare(a: str, b: str, config_path: Path | None, *, as_json: bool) -> None:
 
 def change(config: Config, name: str, state: ModelState, reason: str) -> None:
     """Verify a bundle, bring it into a state, and tell what changed."""
-    from ra_daemon.store import models
+    from ra_daemon import models
+    from ra_daemon.store import models as rows
     from ra_daemon.store.models import ModelState
 
     which = identity(config, name)
     if state in (ModelState.ACTIVE, ModelState.SHADOW):
-        _scores(config, name)
+        models.load("bundle", name, config.root)
     with opened(config) as engine:
-        changed = models.move(engine, which, state, who=getpass.getuser(), why=reason)
+        changed = rows.move(engine, which, state, who=getpass.getuser(), why=reason)
     for other, now in changed:
         say(f"{other} is {now.value}.")
     if not changed:
         say(f"{name} is {state.value} already.")
-    elif state is not models.ModelState.CANDIDATE:
+    elif state is not ModelState.CANDIDATE:
         say("A running node uses what it loaded at its start: restart it.")
-
-
-def _scores(config: Config, name: str) -> None:
-    """Raise ConfigError for a bundle that gives no score: a locator cannot take its place."""
-    from ra_daemon import plugins
-    from ra_daemon.errors import ConfigError
-    from ra_engine.bundle import load_bundle
-
-    if load_bundle(plugins.bundle_path(name, config.root)).manifest.score is None:
-        raise ConfigError(
-            f"{name} gives no score.",
-            hint="Name one that does, see ra-daemon models list; scoring.locator names a locator.",
-        )
 
 
 def identity(config: Config, name: str) -> models.Identity:

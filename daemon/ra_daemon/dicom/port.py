@@ -27,6 +27,8 @@ class ListenError(DaemonError):
 def cannot_listen(node: Node, error: OSError) -> ListenError:
     """What an operating system's answer means for the configuration."""
     text = f"The DICOM port {node.host}:{node.port} cannot be opened: {error.strerror}."
+    if isinstance(error, socket.gaierror):  # its numbers are others
+        return ListenError(text, hint=_HINTS[errno.EADDRNOTAVAIL])
     return ListenError(text, hint=_HINTS.get(error.errno or 0, ListenError.hint))
 
 

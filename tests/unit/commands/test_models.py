@@ -94,6 +94,20 @@ def test_compare_without_shared_images(node: Path) -> None:
     assert "No image" in done.stderr
 
 
+@pytest.mark.parametrize("key", ["bundle", "shadow"])
+def test_no_configuration_lets_a_locator_score(node: Path, key: str) -> None:
+    before = node.read_text()
+    node.write_text(f'{before}\n[scoring]\n{key} = "locator"\n')
+    try:
+        for words in (["config", "check"], ["start"]):
+            done = run(*words, "--config", node)
+            assert done.exit_code == 3
+            assert "locator gives no score" in done.stderr
+        assert "locator gives no score" in run("doctor", "--config", node).stdout
+    finally:
+        node.write_text(before)
+
+
 @pytest.mark.parametrize("state", ["activate", "shadow"])
 def test_a_bundle_without_a_score_takes_no_scorer_s_place(node: Path, state: str) -> None:
     done = run("models", state, "locator", "--reason", "try", "--config", node)
