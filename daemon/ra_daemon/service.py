@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from ra_daemon import __version__, log, models, pipelines, scorers, settings, single, steptimes
 from ra_daemon.config import Config, Peer, Route
 from ra_daemon.domain import Claim, Composed, Outcome, Reason, Refused, Scored
-from ra_daemon.errors import DaemonError, DiskFullError, hint_of
+from ra_daemon.errors import DaemonError, DiskFullError
 from ra_daemon.routing import match_route
 from ra_daemon.steps import commit, record, score
 from ra_daemon.store import reports, schema
@@ -29,7 +29,7 @@ from ra_daemon.store.recompose import DIFFERS
 from ra_daemon.store.tally import Tally
 from ra_daemon.worker.admitter import Admitter
 from ra_daemon.worker.composers import EACH as COMPOSE_EACH
-from ra_daemon.worker.composers import Composers
+from ra_daemon.worker.composers import Composers, remedy_of
 from ra_daemon.worker.deliverer import Deliverer
 from ra_daemon.worker.dispatcher import Dispatcher
 from ra_daemon.worker.housekeeping import Housekeeping
@@ -228,15 +228,16 @@ class Node:
             elif answer == DiskFullError.code:
                 full += 1  # stays due: it is composed when there is room again
             else:
-                hint = hint_of(answer)
-                _log.error("report.failed", report=task.report_id, code=answer, hint=hint)
+                _log.error(
+                    "report.failed", report=task.report_id, code=answer, hint=remedy_of(answer)
+                )
                 reports.fail_report(self._engine, task.report_id, answer)
         if full and not self._disk_full:
             _log.error("report.postponed", code=DiskFullError.code, hint=DiskFullError.hint)
         self._disk_full = full > 0
         if made:
             for report_id in reports.finish_reports(self._engine, made, allowed):
-                _log.error("report.failed", report=report_id, code=DIFFERS)
+                _log.error("report.failed", report=report_id, code=DIFFERS, hint=remedy_of(DIFFERS))
                 del made[report_id]
             self._wake("deliver-")
         for report_id, objects in made.items():

@@ -17,9 +17,10 @@ from concurrent.futures.process import BrokenProcessPool
 from ra_daemon import log
 from ra_daemon.config import Config
 from ra_daemon.domain import Composed
-from ra_daemon.errors import DiskFullError
+from ra_daemon.errors import ComposeError, DiskFullError, hint_of
 from ra_daemon.faults import translated
 from ra_daemon.store.objects import ObjectStore
+from ra_daemon.store.recompose import DIFFERS
 from ra_daemon.store.reports import ReportTask
 
 Answer = list[Composed] | str
@@ -103,6 +104,16 @@ class Composers:
         if self._pool is not None:
             _log.error("composer.crashed", what=what)
         self.close()
+
+
+def remedy_of(cause: str) -> str:
+    """What to do about a report that cannot be composed; an exception's name is a cause as well."""
+    if cause == DIFFERS:
+        return (
+            "Put the file of the report back into objects/ from a backup, then ra-daemon jobs "
+            "retry; or ra-daemon jobs give-up."
+        )
+    return hint_of(cause) or ComposeError.hint
 
 
 def _begin(config: Config) -> None:

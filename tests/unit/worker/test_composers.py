@@ -17,7 +17,7 @@ from ra_daemon.errors import FileDamagedError
 from ra_daemon.steps.compose import compose
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.reports import ReportTask
-from ra_daemon.worker.composers import Answer, Composers, _compose
+from ra_daemon.worker.composers import Answer, Composers, _compose, remedy_of
 from tests.support import seccomp
 from tests.support.dicom_sources import clean, dirty, with_raw
 from tests.support.paths import REPOSITORY
@@ -194,3 +194,11 @@ def test_reports_are_made_under_the_filter_of_the_shipped_unit(
     nice, answer = _under_a_filter(seccomp.allow_only, calls, site)
     assert nice, "the unit lets composers lower their priority"
     assert answer == compose(site[1], ObjectStore(site[0].root), site[0])
+
+
+@pytest.mark.parametrize(
+    "cause", ["compose.crashed", "KeyError", "report_differs", "report.failed"]
+)
+def test_every_cause_of_a_failed_report_has_a_remedy(cause: str) -> None:
+    assert remedy_of(cause)
+    assert ("backup" in remedy_of(cause)) is (cause == "report_differs")
