@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ra_daemon.config import Config, Peer
 
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
+NUMBER = click.IntRange(1, 2**63 - 1)
+"""Number of a row: more than a database can hold is a slip of the keyboard."""
 F = TypeVar("F", bound=Callable[..., Any])
 
 

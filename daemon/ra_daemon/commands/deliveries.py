@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ra_daemon.commands.common import (
+    NUMBER,
     config_option,
     database,
     emit_json,
@@ -86,7 +87,7 @@ def release(config_path: Path | None, *, destination: str | None, studies: tuple
 
 
 @click.command("give-up")
-@click.argument("ids", nargs=-1, type=int, metavar="[DELIVERY]...")
+@click.argument("ids", nargs=-1, type=NUMBER, metavar="[DELIVERY]...")
 @click.option("--destination", metavar="PEER", help="All that waits for this peer.")
 @click.option("--cause", help="All that waits with this cause.")
 @click.option("--reason", required=True, help="Goes into the audit trail: no patient data.")

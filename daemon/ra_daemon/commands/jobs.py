@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from ra_daemon.commands.common import (
+    NUMBER,
     config_option,
     database,
     emit_json,
@@ -58,7 +59,7 @@ def list_jobs(
 
 
 @command.command("show")
-@click.argument("job_id", type=int)
+@click.argument("job_id", type=NUMBER)
 @config_option
 @json_option
 def show(job_id: int, config_path: Path | None, *, as_json: bool) -> None:
@@ -76,10 +77,10 @@ def show(job_id: int, config_path: Path | None, *, as_json: bool) -> None:
 
 
 @command.command("retry")
-@click.argument("ids", nargs=-1, type=int)
+@click.argument("ids", nargs=-1, type=NUMBER)
 @click.option("--cause", help="All that failed or was parked with this cause.")
 @click.option(
-    "--delivery", "deliveries", multiple=True, type=int, metavar="ID",
+    "--delivery", "deliveries", multiple=True, type=NUMBER, metavar="ID",
     help="This delivery, and no jobs; repeatable.",
 )  # fmt: skip
 @click.option("--destination", metavar="PEER", help="Deliveries to this peer, and no jobs.")
@@ -172,7 +173,7 @@ def rescore(
 
 
 @command.command("cancel")
-@click.argument("ids", nargs=-1, type=int, required=True)
+@click.argument("ids", nargs=-1, type=NUMBER, required=True)
 @config_option
 def cancel(ids: tuple[int, ...], config_path: Path | None) -> None:
     """Take jobs out of the queue, also those that are being worked."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from ra_daemon.commands.common import (
+    NUMBER,
     config_option,
     database,
     emit_json,
@@ -48,7 +49,7 @@ def add(patient: str | None, study: str | None, reason: str, config_path: Path |
 
 
 @command.command("lift")
-@click.argument("hold_id", type=int)
+@click.argument("hold_id", type=NUMBER)
 @click.option("--reason", required=True, help="For the audit trail: no patient data.")
 @config_option
 def lift(hold_id: int, reason: str, config_path: Path | None) -> None:

@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 @click.option("--patient", help="Images of this patient ID.")
 @click.option("--study", help="Images of this study instance UID.")
 @click.option(
-    "--older-than", type=click.FloatRange(0), metavar="DAYS", help="Images received before that."
+    "--older-than",
+    type=click.FloatRange(0, 36_500),
+    metavar="DAYS",
+    help="Images received before that.",
 )
 @click.option("--scheduled", is_flag=True, help="What schedule.retain_pixels_days takes.")
 @click.option("--results", is_flag=True, help="Also our reports, captures and heatmaps of them.")

@@ -111,7 +111,10 @@ def _verified(folder: Path) -> str:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         files, head = dict(manifest["files"]), str(manifest["audit_head"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{folder} has no readable {MANIFEST}.") from error
+        raise StoreError(
+            f"{folder} has no readable {MANIFEST}.",
+            hint="Name the folder of a backup; of this one no file can be trusted without it.",
+        ) from error
     found = sums_of(folder)
     wrong = sorted(n for n in files.keys() | found.keys() if files.get(n) != found.get(n))
     if wrong:

@@ -279,3 +279,29 @@ def test_faults_of_the_program_keep_their_traceback() -> None:
 def test_a_driver_s_text_about_values_is_not_repeated() -> None:
     made = faults.of_database(sqlite3.IntegrityError("duplicate ZQX"))
     assert "ZQX" not in str(made)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("jobs", "show", "9" * 20),
+        ("jobs", "retry", "9" * 20),
+        ("jobs", "retry", "--delivery", "9" * 20),
+        ("jobs", "cancel", "9" * 20),
+        ("jobs", "give-up", "9" * 20, "--reason", "x"),
+        ("legal-hold", "lift", "9" * 20, "--reason", "x"),
+        ("purge", "--older-than", "999999999"),
+    ],
+)
+def test_a_number_that_no_database_holds_is_a_fault_of_use(
+    node: Path, words: tuple[str, ...]
+) -> None:
+    done = run(*words, "--config", node)
+    assert done.exit_code == 2
+    assert "is not in the range" in done.stderr
+
+
+def test_a_folder_that_is_no_backup(node: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    done = run("restore", tmp_path / "empty", "--verify", "--config", node)
+    told(done, 5, "has no readable MANIFEST.json", "folder of a backup")
