@@ -18,15 +18,20 @@ COMPOSED_AGAIN = "composed again"
 
 
 def finish(engine: sa.Engine, objects: ObjectStore) -> int:
-    """Unlink every listed file and say so in its row; idempotent. Returns how many were listed."""
+    """Unlink every listed file and say so in its row; idempotent. Returns how many were listed.
+
+    A file that a living row names stays: one data set may be two images, where one of them came
+    under a transfer syntax in which it cannot be read.
+    """
     total = 0
     while True:
         query = sa.select(removal.c.id, removal.c.path).where(removal.c.done_at.is_(None))
         with reading(engine) as conn:
             rows = conn.execute(query.order_by(removal.c.id).limit(BATCH)).all()
+            named = _named(conn, [path for _, path in rows])
         if not rows:
             return total
-        objects.remove([path for _, path in rows])
+        objects.remove([path for _, path in rows if path not in named])
         with engine.begin() as conn:
             conn.execute(
                 sa.update(removal)
@@ -61,15 +66,8 @@ def add_unreferenced(
 
 def add_orphans(conn: sa.Connection, instance_id: int, paths: Sequence[str], now: datetime) -> None:
     """List those of an image's composed files that no row names, nor this list."""
-    naming = (
-        (instance, instance.c.path),
-        (header_change, header_change.c.path),
-        (outcome, outcome.c.heatmap_path),
-        (dicom_object, dicom_object.c.path),
-    )
-    queries = [sa.select(path).select_from(table).where(path.in_(paths)) for table, path in naming]
     listed = sa.select(removal.c.path).where(removal.c.path.in_(paths), removal.c.done_at.is_(None))
-    named = set(conn.execute(sa.union_all(*queries, listed)).scalars())
+    named = _named(conn, paths) | set(conn.execute(listed).scalars())
     for path in sorted(set(paths) - named):
         values = {"instance_id": instance_id, "path": path, "reason": COMPOSED_AGAIN}
         conn.execute(sa.insert(removal).values(**values, marked_at=now))
@@ -84,3 +82,19 @@ def withdraw(conn: sa.Connection, paths: Sequence[str]) -> None:
             removal.c.done_at.is_(None),
         )
     )
+
+
+def _named(conn: sa.Connection, paths: Sequence[str]) -> set[str]:
+    """Those of the paths that a row counts on whose files were not purged."""
+    alive = instance.c.purged_at.is_(None)
+    queries = [
+        sa.select(instance.c.path).where(instance.c.path.in_(paths), alive),
+        sa.select(header_change.c.path)
+        .join(instance, instance.c.id == header_change.c.instance_id)
+        .where(header_change.c.path.in_(paths), alive),
+        sa.select(outcome.c.heatmap_path).where(outcome.c.heatmap_path.in_(paths)),
+        sa.select(dicom_object.c.path).where(
+            dicom_object.c.path.in_(paths), dicom_object.c.purged_at.is_(None)
+        ),
+    ]
+    return set(conn.execute(sa.union_all(*queries)).scalars())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -260,6 +261,27 @@ def test_results_go_only_when_asked(
     with engine.begin() as conn:
         conn.execute(sa.text("UPDATE outcome SET heatmap_path = 'objects/bb/h.npz'"))
     assert purge(engine, results=True) == retention.Purged(images=1, files=3)
+
+
+def test_a_file_that_is_two_images_stays_for_the_one_that_is_held(
+    engine: sa.Engine, queue: JobQueue, objects: ObjectStore
+) -> None:
+    record(engine, queue, admission(), REFUSED)
+    unreadable = replace(
+        admission(), header=None, pixel_sha256="", refused=Refused(reason=Reason.UNREADABLE)
+    )
+    with engine.begin() as conn:
+        assert instances.admit(conn, unreadable).status == "new"
+    held = holds.add(engine, "patient", "P1", who="test", reason="court")
+    path = admission().path
+    keep(objects, path)
+    assert purge(engine).images == 1
+    assert removals.finish(engine, objects) == 1
+    assert (objects.root / path).exists()
+    assert holds.lift(engine, held, who="test", reason="closed")
+    assert purge(engine).images == 1
+    removals.finish(engine, objects)
+    assert not (objects.root / path).exists()
 
 
 def test_heatmaps_that_two_images_share_go_with_the_last_of_them(
