@@ -12,7 +12,8 @@ from ra_daemon import checkpoints
 from ra_daemon.config import Config, Route
 from ra_daemon.domain import Claim, Failed, Lane, Outcome, Reason, Refused, Scored, not_selected
 from ra_daemon.errors import LeaseLostError
-from ra_daemon.store import findings, results
+from ra_daemon.store import findings, removals, results
+from ra_daemon.store.clock import database_now
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.queue import JobQueue
 from ra_daemon.store.twins import scored_twin
@@ -71,6 +72,8 @@ def record(
                     states[index] = _settle(
                         conn, queue, entry, entry.outcome, path, demonstration=demonstration
                     )
+                if path is not None and states[index] != "scored":  # nothing will name its maps
+                    removals.add_orphans(conn, entry.claim.instance_id, [path], database_now(conn))
         checkpoints.hit("written")
     checkpoints.hit("recorded")
     for index, entry in enumerate(entries):

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from ra_daemon.config import Config, Route, Scoring
 from ra_daemon.domain import Failed, JobState, Reason, Refused
 from ra_daemon.steps.record import Entry, record
+from ra_daemon.store import removals
 from ra_daemon.store.objects import ObjectStore
 from ra_daemon.store.queue import JobQueue
 from ra_daemon.store.tables import job
@@ -40,6 +41,21 @@ def test_each_job_of_a_batch_ends_as_its_outcome_says(
         held = conn.execute(sa.text("SELECT DISTINCT sop_instance_uid FROM v1_results"))
         assert held.scalars().all() == [claims[0].header.sop_instance_uid]
         assert conn.execute(sa.text("SELECT count(*) FROM report")).scalar() == 1
+
+
+def test_heatmaps_of_a_lost_lease_go_unless_another_result_names_them(
+    engine: sa.Engine, queue: JobQueue, objects: ObjectStore
+) -> None:
+    enqueue(engine, queue, 2)
+    late, other = queue.claim("w", 2, 60, ALL_LANES)
+    lost = Entry(claim=replace(late, token="another's"), route=ROUTE, outcome=full())
+    for kept in (0, 1):
+        assert record(engine, queue, objects, Config(), [lost]) == [""]
+        removals.finish(engine, objects)
+        assert len([*(objects.root / "objects").glob("*/*.npz")]) == kept
+        if not kept:  # the same bytes, for a result that stands
+            entry = Entry(claim=other, route=ROUTE, outcome=full())
+            assert record(engine, queue, objects, Config(), [entry]) == ["scored"]
 
 
 def test_a_job_that_failed_waits_twice_as_long_each_time_up_to_five_minutes(
