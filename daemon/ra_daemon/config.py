@@ -14,7 +14,7 @@ from ra_daemon.sop_classes import SOP_CLASSES, STORAGE_CLASSES
 from ra_daemon.values import AeTitle, Gpu, Host, Networks, OwnTitle
 
 _DAY_S = 86_400.0
-_CENTURY_D = 36_500.0
+_MILLENNIUM_D = 365_000.0
 """No clock counts back beyond the year 1, and no timer for ever: numbers end well before that."""
 
 LEAST_FREE = 16 * 2**20
@@ -320,11 +320,11 @@ class Schedule(Section):
     starvation_h: float = Field(
         default=48.0,
         gt=0,
-        le=24 * _CENTURY_D,
+        le=24 * _MILLENNIUM_D,
         description="Off-hours jobs older than this run.",
     )
     quiet_s: float = Field(default=60.0, ge=0, le=_DAY_S, description="Silence that ends a study.")
-    retain_pixels_days: float | None = Field(default=None, ge=0, le=_CENTURY_D)
+    retain_pixels_days: float | None = Field(default=None, ge=0, le=_MILLENNIUM_D)
     reconcile_s: float = Field(default=300.0, ge=0.1, le=_DAY_S)
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.option("--study", help="Images of this study instance UID.")
 @click.option(
     "--older-than",
-    type=click.FloatRange(0, 36_500),
+    type=click.FloatRange(0, 365_000),
     metavar="DAYS",
     help="Images received before that.",
 )

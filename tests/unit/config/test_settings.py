@@ -99,8 +99,8 @@ def test_all_faults_at_once_with_key_line_and_nearest(tmp_path: Path) -> None:
         ('[[peer]]\nname = ""\nae_title = "A"\n', ": must have at least 1 character"),
         ('[[route]]\nname = ""\n', ": must have at least 1 character"),
         # what no clock can count back, nor a timer wait, stopped the loop that would have used it
-        ("[schedule]\nstarvation_h = 99999999\n", ": must be less than or equal to 876000"),
-        ("[schedule]\nretain_pixels_days = 999999\n", ": must be less than or equal to 36500"),
+        ("[schedule]\nstarvation_h = 99999999\n", ": must be less than or equal to 8760000"),
+        ("[schedule]\nretain_pixels_days = 999999\n", ": must be less than or equal to 365000"),
         ("[scoring]\nlease_s = 1e12\n", ": must be less than or equal to 86400"),
         ("[scoring]\nmemory_limit_mb = 99999999999999999\n", ": must be less than or equal to"),
         ("[delivery]\nmax_retry_s = 1e12\n", ": must be less than or equal to 2592000"),
