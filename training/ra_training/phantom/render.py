@@ -109,10 +109,7 @@ def render_exposure(
             draw_cast(canvas, start, end, pose.scale, shot)
         truths.append(_truth(plan, pose, canvas, side, who))
     tube = film.draw_tube(shot, height)
-    if parted is None:
-        shown = film.expose(canvas, tube, shot)
-    else:
-        shown = split.expose(canvas, tube, parted, shot)
+    shown = _shown(canvas, tube, parted, shot)
     if tube.marker:
         film.letter(shown, "L" if sides[0] == "left" else "R", shot)
     return _exposure(shown, tube, canvas.px, tuple(truths), hands, anatomy.female, age)
@@ -123,6 +120,13 @@ def _canvas(shot: int, size: float, hands: Hands, height: int, spacing_mm: float
     field_mm = RANGES["field"].draw(stream(shot, "field")) * max(size, 0.55)
     px = spacing_mm if spacing_mm is not None else field_mm / height
     return Canvas(rows=height, columns=round(height * (1.3 if hands == "both" else 0.85)), px=px)
+
+
+def _shown(canvas: Canvas, tube: film.Tube, parted: split.Split | None, shot: int) -> Field:
+    """The plate exposed at once, or in two halves."""
+    if parted is None:
+        return film.expose(canvas, tube, shot)
+    return split.expose(canvas, tube, parted, shot)
 
 
 def _exposure(
