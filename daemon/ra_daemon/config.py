@@ -11,7 +11,7 @@ from typing import Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from ra_daemon.sop_classes import SOP_CLASSES, STORAGE_CLASSES
-from ra_daemon.values import AeTitle, Gpu, Host, Networks, OwnTitle
+from ra_daemon.values import AeTitle, Gpu, Host, Networks, OwnTitle, SerialNumber
 
 _DAY_S = 86_400.0
 _MILLENNIUM_D = 365_000.0
@@ -76,7 +76,7 @@ class Node(Section):
     allow_unknown: bool = Field(default=False, description="Take images from any peer.")
     negotiation_timeout_s: float = Field(default=5.0, gt=0, le=_DAY_S)
     network_timeout_s: float = Field(default=60.0, gt=0, le=_DAY_S)
-    serial_number: str = "ra-daemon-1"
+    serial_number: SerialNumber = "ra-daemon-1"
 
     @property
     def titles(self) -> frozenset[str]:

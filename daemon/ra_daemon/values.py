@@ -44,8 +44,23 @@ def _askable(value: str) -> str:
     return value
 
 
+def _title(value: str) -> str:
+    """What PS3.5 6.2 lets an AE title hold."""
+    if not all(" " <= c <= "~" and c != "\\" for c in value):
+        raise ValueError("must be of ASCII letters, digits and signs, without a backslash")
+    return value
+
+
+def _long_string(value: str) -> str:
+    """What PS3.5 6.2 lets a value of representation LO hold."""
+    if not value.isprintable() or "\\" in value:
+        raise ValueError("must be text without a backslash or a control character")
+    return value
+
+
 Host = Annotated[str, AfterValidator(_askable)]
 Gpu = Annotated[str, Field(pattern=r"^cuda:\d+$")]
-AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x20-\x5b\x5d-\x7e]+$")]
+SerialNumber = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_long_string)]
+AeTitle = Annotated[str, Field(min_length=1, max_length=16), AfterValidator(_title)]
 OwnTitle = Annotated[AeTitle, AfterValidator(_not_blank)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)]

@@ -66,7 +66,7 @@ TRANSFER_SYNTAXES = (
 """What ``dicom.read`` decodes. Of a context that offers others before one of these, this one is
 taken; the sender of a context without any keeps the image and knows it."""
 MAX_PDU = 131072
-SUCCESS, OUT_OF_RESOURCES = 0x0000, 0xA700
+SUCCESS, OUT_OF_RESOURCES, CANNOT_UNDERSTAND = 0x0000, 0xA700, 0xC000
 
 _log = log.get(__name__)
 
@@ -280,6 +280,10 @@ class Receiver:
             called_ae=str(requestor.primitive.called_ae_title).strip(),
             address=str(requestor.address),
         )
+        if event.dataset_path is None:  # the same request would fail again: no A700
+            calling = origin.calling_ae
+            _log.warning("instance.not_stored", code="no_data_set", calling_ae=calling)
+            return CANNOT_UNDERSTAND
         checkpoints.hit("receive")
         self._publish(Path(event.dataset_path), origin)
         checkpoints.hit("published")

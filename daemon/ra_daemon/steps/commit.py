@@ -11,6 +11,9 @@ from ra_daemon.store.events import EventBox
 
 _log = log.get(__name__)
 _BATCH = 100
+_ASKED_AGAIN = (
+    "The peer is asked again after delivery.commitment_timeout_s. Look at the disk of store.root."
+)
 
 
 def request(config: Config, peer: Peer, commitments: Commitments, events: EventBox) -> bool:
@@ -46,7 +49,7 @@ def settle(config: Config, commitments: Commitments, events: EventBox) -> bool:
     waiting = events.waiting()
     for path, report in waiting:
         if report is None:
-            _log.error("commitment.unreadable")
+            _log.error("commitment.unreadable", hint=_ASKED_AGAIN)
         else:
             names = [p.name for p in config.peer if p.ae_title.strip() == report.ae_title.strip()]
             done = commitments.settle(report, names, config.delivery.commitment_attempts)

@@ -236,31 +236,41 @@ class ObjectStore:
             raise ValueError("The file is damaged.")
         return data
 
-    def remove(self, relatives: Sequence[str]) -> None:
+    def remove(self, relatives: Sequence[str]) -> dict[str, OSError]:
         """Unlink stored files, durably; those that are gone already are no error.
+
+        Returns:
+            Those that the disk does not let go, and why.
 
         Raises:
             ValueError: a path is not one of an object.
         """
         folders: set[Path] = set()
+        kept: dict[str, OSError] = {}
         for relative in relatives:
             path = self.root / relative
             if path.parent.parent != self.root / "objects" or ".." in path.parts:
                 raise ValueError("Only objects are removed.")
-            self._io.unlink(path)
+            try:
+                self._io.unlink(path)
+            except OSError as error:
+                kept[relative] = error
             folders.add(path.parent)
         for folder in sorted(folders):
             if self._io.exists(folder):
                 self._io.fsync(folder)
+        return kept
 
     def sweep_temp(self, older_than_s: float = 3600.0) -> int:
-        """Remove what a crash left unfinished.
+        """Remove what a crash left unfinished, and sidecars in the inbox whose file is gone.
 
         Nodes may share the folder, so only files that nobody wrote to for ``older_than_s`` go: a
         reception that stands still that long was given up by its time limits.
         """
         before = self._now() - older_than_s
-        left = [p for p in self.tmp.iterdir() if p.is_file() and _written_before(p, before)]
+        notes = [p for p in self.inbox.glob("*.json") if not p.with_suffix(".dcm").exists()]
+        files = [p for p in self.tmp.iterdir() if p.is_file()]
+        left = [p for p in (*files, *notes) if _written_before(p, before)]
         for path in left:
             self._io.unlink(path)
         return len(left)

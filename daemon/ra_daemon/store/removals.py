@@ -22,20 +22,29 @@ def finish(engine: sa.Engine, objects: ObjectStore) -> int:
 
     A file that a living row names stays: one data set may be two images, where one of them came
     under a transfer syntax in which it cannot be read.
+
+    Raises:
+        OSError: the first file that the disk did not let go; all others went.
     """
-    total = 0
+    total, after = 0, 0
+    kept: dict[str, OSError] = {}
     while True:
-        query = sa.select(removal.c.id, removal.c.path).where(removal.c.done_at.is_(None))
+        query = sa.select(removal.c.id, removal.c.path).where(
+            removal.c.done_at.is_(None), removal.c.id > after
+        )
         with reading(engine) as conn:
             rows = conn.execute(query.order_by(removal.c.id).limit(BATCH)).all()
             named = _named(conn, [path for _, path in rows])
         if not rows:
+            for error in kept.values():
+                raise error
             return total
-        objects.remove([path for _, path in rows if path not in named])
+        after = rows[-1][0]
+        kept |= objects.remove([path for _, path in rows if path not in named])
         with engine.begin() as conn:
             conn.execute(
                 sa.update(removal)
-                .where(removal.c.id.in_([number for number, _ in rows]))
+                .where(removal.c.id.in_([number for number, path in rows if path not in kept]))
                 .values(done_at=database_now(conn))
             )
         total += len(rows)

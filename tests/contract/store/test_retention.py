@@ -110,6 +110,23 @@ def test_a_restart_finishes_what_a_crash_left(
     assert not any((objects.root / admission(f"1.{n}").path).exists() for n in range(3))
 
 
+def test_a_file_that_cannot_go_keeps_no_other(
+    engine: sa.Engine, queue: JobQueue, objects: ObjectStore
+) -> None:
+    stuck = objects.root / admission("1.0").path
+    for number in range(3):
+        record(engine, queue, admission(f"1.{number}"), REFUSED)
+        keep(objects, admission(f"1.{number}").path)
+    stuck.unlink()
+    stuck.mkdir()  # no right to unlink stops root, so that the tests need another obstacle
+    purge(engine)
+    with pytest.raises(OSError, match=stuck.name):
+        removals.finish(engine, objects)
+    assert not any((objects.root / admission(f"1.{n}").path).exists() for n in (1, 2))
+    stuck.rmdir()
+    assert removals.finish(engine, objects) == 1
+
+
 def test_young_images_stay(engine: sa.Engine, queue: JobQueue) -> None:
     record(engine, queue, admission(), REFUSED)
     assert blocks(engine, Selection(older_than=timedelta(days=4000))) == []

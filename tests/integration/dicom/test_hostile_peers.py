@@ -29,7 +29,13 @@ from pynetdicom.sop_class import Verification
 from structlog.testing import capture_logs
 
 from ra_daemon.config import Config, Store
-from ra_daemon.dicom.scp import OUT_OF_RESOURCES, SUCCESS, Receiver, run_receiver
+from ra_daemon.dicom.scp import (
+    CANNOT_UNDERSTAND,
+    OUT_OF_RESOURCES,
+    SUCCESS,
+    Receiver,
+    run_receiver,
+)
 from ra_daemon.dicom.spool import Spool
 from ra_daemon.dicom.transport import MAX_RECEIVED_PDU
 from ra_daemon.store.objects import ObjectStore
@@ -82,14 +88,14 @@ def established(config: Config) -> socket.socket:
     return link
 
 
-def store_command() -> bytes:
-    """The encoded command set of a C-STORE request."""
+def store_command(*, alone: bool = False) -> bytes:
+    """The encoded command set of a C-STORE request; ``alone`` says that no data set follows it."""
     request = C_STORE()
     request.MessageID = 1
     request.AffectedSOPClassUID = Dx
     request.AffectedSOPInstanceUID = UID
     request.Priority = 2
-    request.DataSet = io.BytesIO(b"\0")
+    request.DataSet = None if alone else io.BytesIO(b"\0")
     message = C_STORE_RQ()
     message.primitive_to_message(request)
     (first, *_rest) = list(message.encode_msg(1, 16382))
@@ -109,6 +115,17 @@ def test_a_pdu_above_one_mebibyte_is_refused_unread(config: Config, pid: int, ki
     assert read_pdu(link)[0] == 0
     wait_until(lambda: refused(config) == {"pdu_too_long": 1}, 5)
     assert resident_mb(pid) < before + 50
+    assert echo(config)
+
+
+def test_a_request_without_a_data_set_is_not_asked_for_again(config: Config, pid: int) -> None:
+    link = established(config)
+    link.sendall(p_data(store_command(alone=True), command=True, last=True))
+    kind, answer = read_pdu(link)
+    status = struct.pack("<HHLH", 0x0000, 0x0900, 2, CANNOT_UNDERSTAND)
+    assert kind == 0x04
+    assert status in answer
+    assert list((config.root / "inbox").iterdir()) == []
     assert echo(config)
 
 

@@ -74,6 +74,15 @@ def test_sweeping_removes_what_a_crash_left(store: ObjectStore) -> None:
     assert store.sweep_temp(older_than_s=0) == 0
 
 
+def test_sweeping_removes_notes_whose_image_has_left(store: ObjectStore) -> None:
+    for name in ("1.dcm", "1.json", "2.json", "3.json"):
+        (store.inbox / name).write_bytes(b"")
+        if name != "3.json":
+            os.utime(store.inbox / name, (0, 0))
+    assert store.sweep_temp() == 1  # the image of the third is still to be published
+    assert sorted(p.name for p in store.inbox.iterdir()) == ["1.dcm", "1.json", "3.json"]
+
+
 def test_free_space_is_a_number_of_bytes(store: ObjectStore) -> None:
     assert store.free_bytes() > 0
 
