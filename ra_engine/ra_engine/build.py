@@ -14,21 +14,18 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ra_engine import recipe
+from ra_engine import int8, recipe
 from ra_engine.backends.onnxruntime import OnnxRuntimeBackend
 from ra_engine.cache import SCHEMA, EngineCache, EngineRecord, canonical
 from ra_engine.contracts import Backend, Compiler, Session
 from ra_engine.errors import BackendError, EngineFileError, GateError
-from ra_engine.gate import GateReport, gate, measure
-from ra_engine.quantise import QUANTISER, Ends, Quantiser
+from ra_engine.gate import GateReport, gate
+from ra_engine.quantise import QUANTISER, Quantiser
 from ra_engine.samples import Samples
 from ra_engine.spec import EngineSpec, Form, Precision
 from ra_engine.wall import wall
 
 Told = Callable[[str, int, int], None]
-_MARGIN = 0.8
-"""Share of the gate's limits that an INT8 file should use on the images that its FP32 ends are
-chosen on: others will be worse, and what only just agrees here fails there (decision 0021)."""
 
 REFERENCE = OnnxRuntimeBackend.name
 """The backend whose FP32 session on the CPU every other engine is compared with."""
@@ -286,8 +283,7 @@ def _quantised(
     reference: Session,
     told: Told | None,
 ) -> _Formed:
-    """Write the file with the shortest FP32 ends that agrees well on some calibration images; where
-    none does, the last one that keeps the gate's limits there.
+    """An INT8 file, and what of it stays FP32.
 
     The images of the gate are not looked at here, so that the gate judges what it never shaped.
     """
@@ -301,25 +297,14 @@ def _quantised(
         samples.calibration,
         told=None if told is None else lambda done, of: told("calibration", done, of),
     )
-    seen = samples.calibration[:: max(1, len(samples.calibration) // 32)]
-    truth = reference.run(seen)
-    runtime = OnnxRuntimeBackend()  # runs either file, whoever compiles it later
-    kept: tuple[str, ...] = ()
-    last: GateReport | None = None
-    fits: Ends | None = None
-    ladder = made.ladder()
-    for number, (front, tail) in enumerate(ladder, 1):
-        kept = made.write(ready, form, front=front, tail=tail)
-        if told is not None:
-            told("FP32 ends", number, len(ladder))
-        found = runtime.load(ready, EngineSpec(precision="int8")).run(seen)
-        if measure(found, truth, "int8", evidence=samples.evidence, share=_MARGIN).passed:
-            return _Formed(file=ready, kept=kept)
-        last = measure(found, truth, "int8", evidence=samples.evidence)
-        fits = (front, tail) if last.passed else fits
-    if fits is None:
-        return _Formed(file=ready, kept=kept, refused=last)
-    return _Formed(file=ready, kept=made.write(ready, form, front=fits[0], tail=fits[1]))
+    kept, refused = int8.agreeing(
+        made,
+        int8.Seen.by(reference, samples.calibration, samples.evidence),
+        ready,
+        form,
+        told=None if told is None else lambda done, of: told("FP32 ends", done, of),
+    )
+    return _Formed(file=ready, kept=kept, refused=refused)
 
 
 def _gated(session: Session, reference: Session, samples: Samples, spec: EngineSpec) -> GateReport:

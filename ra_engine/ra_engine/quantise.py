@@ -5,7 +5,8 @@ asymmetric activations, which ONNX Runtime and OpenVINO fuse into integer kernel
 signed symmetric ones and no quantised bias, the only one that TensorRT's parser takes. In both the
 weights are signed, one scale a channel, and ranges are percentiles of histograms, never plain
 min-max. The first convolution and the head (``ra_engine.recipe``) stay FP32, and as many
-convolutions behind the one and before the other as it takes (``LADDER``).
+convolutions behind the one and before the other as it takes (``LADDER``), in each network of an
+ensemble as many as that one needs (``ra_engine.branches``, ``ra_engine.int8``).
 """
 
 from __future__ import annotations
@@ -14,17 +15,18 @@ import contextlib
 import importlib
 import io
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ra_engine.branches import Branch, branches, shift
 from ra_engine.errors import BackendError, RuntimeMissingError
 from ra_engine.recipe import body
 
-QUANTISER = "percentile-3"
+QUANTISER = "percentile-4"
 """Raised when the same graph and images would give another file: part of every key."""
 
 LEAST_IMAGES = 300
@@ -37,6 +39,9 @@ _OPERATORS = ("Conv", "Add", "MaxPool", "Concat", "Relu", "Clip", "AveragePool",
 Told = Callable[[int, int], None]
 
 Ends = tuple[int, int]
+Level = Ends | None
+"""What of a branch stays FP32: its ends, or None: all of it."""
+
 LADDER: tuple[Ends, ...] = (
     *((0, 0), (0, 1), (0, 2)),
     *((1, 2), (2, 2), (3, 2), (5, 2)),
@@ -75,44 +80,62 @@ class Quantiser:
             clean = Path(name) / "clean.onnx"
             self._model = _cleaned(source, clean)
             self._ends = _ends(self._model)
+            self.branches = branches(self._model)
             with contextlib.redirect_stdout(io.StringIO()):  # the library prints its progress
                 self._ranges = _ranges(clean, Path(name), images, told)
 
-    def ladder(self) -> tuple[Ends, ...]:
-        """Those of ``LADDER`` that leave a convolution in INT8, each another file.
+    def ladder(self) -> tuple[Level, ...]:
+        """Those of ``LADDER`` that leave a convolution in INT8, each another file; where there are
+        several branches, one may stay FP32 as a whole.
 
         Raises:
             BackendError: none does.
         """
         seen = {frozenset(n.name for n in _convolutions(self._model))}
-        made = []
+        made: list[Level] = []
         for ends in LADDER:
-            kept = frozenset(self._kept(self._excluded(*ends)))
+            kept = frozenset(self._kept(self._excluded([ends])))
             if kept not in seen:
                 seen.add(kept)
                 made.append(ends)
         if not made:
             raise BackendError("INT8 needs a graph with a convolution between its ends.")
-        return tuple(made)
+        return (*made, None) if len(self.branches) > 1 else tuple(made)
 
     def write(
-        self, target: Path, form: Literal["u8", "s8"], *, front: int = 0, tail: int = 0
+        self,
+        target: Path,
+        form: Literal["u8", "s8"],
+        levels: Sequence[Level] = ((0, 0),),
+        moved: Sequence[float] = (),
     ) -> tuple[str, ...]:
         """Write the INT8 file; return the names of the convolutions kept in FP32.
 
         Args:
-            front: convolutions behind the first one that stay FP32 too.
-            tail: convolutions before each head that stay FP32 too.
+            levels: convolutions behind the first one and before each head that stay FP32 too, of
+                each branch, or one pair for all.
+            moved: constants to be added to the members; none where empty.
         """
-        excluded = self._excluded(front, tail)
+        excluded = self._excluded(levels)
         model = type(self._model)()
         model.CopyFrom(self._model)
+        added = {shift(model, moved)} if len(moved) else set()
         with contextlib.redirect_stdout(io.StringIO()):
-            _write(self._tools, model, self._ranges, sorted(excluded), form, target)
+            _write(self._tools, model, self._ranges, sorted(excluded | added), form, target)
         return self._kept(excluded)
 
-    def _excluded(self, front: int, tail: int) -> frozenset[str]:
-        return self._ends | _front(self._model, front) | _tail(self._model, self._ends, tail)
+    def _excluded(self, levels: Sequence[Level]) -> frozenset[str]:
+        each = list(levels) * len(self.branches) if len(levels) == 1 else list(levels)
+        found = set(self._ends)
+        for branch, level in zip(self.branches, each, strict=True):
+            found |= self._ends_of(branch, level)
+        return frozenset(found)
+
+    def _ends_of(self, branch: Branch, level: Level) -> frozenset[str]:
+        if level is None:
+            return branch.nodes
+        front, tail = level
+        return (_front(self._model, front) | _tail(self._model, self._ends, tail)) & branch.nodes
 
     def _kept(self, excluded: frozenset[str]) -> tuple[str, ...]:
         return tuple(n.name for n in _convolutions(self._model) if n.name in excluded)

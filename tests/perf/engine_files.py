@@ -24,7 +24,7 @@ def without_cam(source: Path, target: Path) -> None:
 def integer(source: Path, target: Path, shape: tuple[int, int], count: int) -> None:
     """INT8 for its speed, of a network that no gate can judge: ranges are of noise."""
     noise = np.random.default_rng(3).standard_normal((count, 1, *shape)).astype(np.float32)
-    Quantiser(source, noise, least=count).write(target, "u8", tail=1)
+    Quantiser(source, noise, least=count).write(target, "u8", [(0, 1)])
 
 
 def gated(store: Path, target: Path) -> None:

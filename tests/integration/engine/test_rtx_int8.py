@@ -32,8 +32,13 @@ def test_a_shipped_bundle_in_int8(name: str, tmp_path: Path) -> None:
     target = tmp_path / "s8.onnx"
     made = Quantiser(bundle.graph, noise(table.rows, table.columns), least=1)
     ladder = made.ladder()
-    for front, tail in (ladder[0], ladder[-1]):
-        made.write(target, "s8", front=front, tail=tail)
+    pairs = [level for level in ladder if level is not None]
+    for levels in ([pairs[0]], [pairs[-1]]):
+        made.write(target, "s8", levels)
+        assert build_plan(api, target, Recipe()).outputs == bundle.outputs
+    if (number := len(made.branches)) > 1:
+        mixed = [None, *pairs[-1:] * (number - 1)]
+        made.write(target, "s8", mixed, [0.1] * number)
         assert build_plan(api, target, Recipe()).outputs == bundle.outputs
 
 

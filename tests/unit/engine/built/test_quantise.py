@@ -56,14 +56,14 @@ def test_first_convolution_and_head_stay_fp32(quantiser: Quantiser, tmp_path: Pa
 
 
 def test_a_longer_tail_keeps_what_is_near_the_head(quantiser: Quantiser, tmp_path: Path) -> None:
-    kept = [set(quantiser.write(tmp_path / f"{t}.onnx", "u8", tail=t)) for t in range(4)]
+    kept = [set(quantiser.write(tmp_path / f"{t}.onnx", "u8", [(0, t)])) for t in range(4)]
     assert kept[1] - kept[0] == {"second", "shortcut"}, "each is one convolution before the head"
     assert all(a <= b for a, b in itertools.pairwise(kept))
     assert kept[-1] == {"stem", "first", "second", "shortcut", "density"}
 
 
 def test_a_longer_front_keeps_what_is_near_the_image(quantiser: Quantiser, tmp_path: Path) -> None:
-    kept = [set(quantiser.write(tmp_path / f"{t}.onnx", "u8", front=t)) for t in range(3)]
+    kept = [set(quantiser.write(tmp_path / f"{t}.onnx", "u8", [(t, 0)])) for t in range(3)]
     assert kept[1] - kept[0] == {"first", "shortcut"}, "each is one convolution behind the stem"
     assert kept[2] == {"stem", "first", "second", "shortcut", "density"}
 

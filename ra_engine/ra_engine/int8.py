@@ -1,0 +1,131 @@
+"""An INT8 file that agrees: how much of each branch stays FP32, by some calibration images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ra_engine.backends.onnxruntime import OnnxRuntimeBackend
+from ra_engine.branches import MEMBERS, Branch
+from ra_engine.contracts import Session
+from ra_engine.gate import TOLERANCES, GateReport, measure
+from ra_engine.quantise import Level, Quantiser, Told
+from ra_engine.spec import EngineSpec
+
+_MARGIN = 0.8
+"""Share of the gate's limits that an INT8 file should use on the images that its FP32 ends are
+chosen on: others will be worse, and what only just agrees here fails there (decision 0021)."""
+
+_OF_ALL = 0.9
+"""The same of all calibration images: their worst is further off than that of few."""
+
+_FEW, _CHUNK = 32, 8
+Arrays = Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """Calibration images, and what the FP32 graph says of them.
+
+    Attributes:
+        images: (n, 1, rows, columns); truth: outputs by name; evidence: see ``Samples.evidence``.
+    """
+
+    images: NDArray[np.float32]
+    truth: Arrays
+    evidence: float
+
+    @classmethod
+    def by(cls, reference: Session, images: NDArray[np.float32], evidence: float) -> Seen:
+        """What a session says of all images."""
+        return cls(images=images, truth=_said(reference, images), evidence=evidence)
+
+    def few(self) -> Seen:
+        """Evenly chosen ones, 32 or a few more: enough to tell one step from the next."""
+        every = max(1, len(self.images) // _FEW)
+        truth = {name: rows[::every] for name, rows in self.truth.items()}
+        return Seen(images=self.images[::every], truth=truth, evidence=self.evidence)
+
+    def said(self, file: Path) -> Arrays:
+        """What an INT8 file says, by a runtime that runs either form, whoever compiles it later."""
+        session = OnnxRuntimeBackend().load(file, EngineSpec(precision="int8"))
+        return _said(session, self.images)
+
+    def judged(self, found: Arrays, share: float) -> GateReport:
+        """The gate's figures, against a share of its limits."""
+        return measure(found, self.truth, "int8", evidence=self.evidence, share=share)
+
+
+def _said(session: Session, images: NDArray[np.float32]) -> Arrays:
+    """Outputs of all images, few of them held at once."""
+    parts = [session.run(images[i : i + _CHUNK]) for i in range(0, len(images), _CHUNK)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def agreeing(
+    made: Quantiser, seen: Seen, target: Path, form: Literal["u8", "s8"], *, told: Told | None
+) -> tuple[tuple[str, ...], GateReport | None]:
+    """Write the file whose branches have the shortest FP32 ends that agree well; where none does,
+    the last one that keeps the gate's limits.
+
+    A branch goes one step up the ladder as long as its own member does not agree on few images. The
+    mean by which a linear member departs is taken off it: rounding has a direction. Then the file
+    as a whole is judged on all images, for the worst of few says little of the worst of others; all
+    branches go up where it fails.
+
+    Returns:
+        (Names of the convolutions kept in FP32, what was measured where no file keeps the limits.)
+    """
+    ladder, few = made.ladder(), seen.few()
+    steps = [0] * len(made.branches)
+    fits: tuple[list[Level], list[float]] | None = None
+    while True:
+        levels = [ladder[step] for step in steps]
+        if told is not None:
+            told(max(steps) + 1, len(ladder))
+        kept = made.write(target, form, levels)
+        found = few.said(target)
+        moved = _moved(made.branches, found, few.truth)
+        short = [i for i, b in enumerate(made.branches) if not _agrees(b, found, few.truth, moved)]
+        if not short:
+            if any(moved):
+                kept = made.write(target, form, levels, moved)
+            found = seen.said(target)
+            if seen.judged(found, _OF_ALL).passed:
+                return kept, None
+            fits = (levels, moved) if seen.judged(found, 1.0).passed else fits
+            short = list(range(len(steps)))
+        higher = [min(s + (i in short), len(ladder) - 1) for i, s in enumerate(steps)]
+        if higher == steps or all(ladder[step] is None for step in higher):
+            break
+        steps = higher
+    if fits is None:
+        return kept, few.judged(few.said(target), 1.0)
+    levels, moved = fits
+    return made.write(target, form, levels, moved if any(moved) else ()), None
+
+
+def _moved(branches: Sequence[Branch], found: Arrays, truth: Arrays) -> list[float]:
+    """What to add to each member; 0 to one that is not linear. Empty without members."""
+    if MEMBERS not in truth:
+        return []
+    mean = (truth[MEMBERS].astype(np.float64) - found[MEMBERS]).mean(0)
+    linear = {b.member for b in branches if b.linear}
+    return [float(np.float32(m)) if i in linear else 0.0 for i, m in enumerate(mean)]
+
+
+def _agrees(branch: Branch, found: Arrays, truth: Arrays, moved: Sequence[float]) -> bool:
+    """Whether a branch's own member is within the margin; a branch without one is judged later."""
+    if branch.member is None:
+        return True
+    column = branch.member
+    apart = np.abs(
+        found[MEMBERS][:, column].astype(np.float64) + moved[column] - truth[MEMBERS][:, column]
+    )
+    limit = TOLERANCES["int8"]
+    return bool(apart.max() <= _MARGIN * limit.worst and apart.mean() <= _MARGIN * limit.mean)
