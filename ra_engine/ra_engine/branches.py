@@ -21,7 +21,8 @@ class Branch:
 
     Attributes:
         nodes: names of the nodes that its score is made of.
-        member: its column of the output ``members``; None where the graph is one branch as a whole.
+        member: its column of the output ``members``; None for the whole of a graph that is one
+            branch, and for what no member is made of, as networks for the class alone.
         linear: whether that score is what its last linear layer gives, no more: then a constant
             may be added to it.
     """
@@ -47,9 +48,11 @@ def branches(model: Any) -> tuple[Branch, ...]:
         )
         for number, name in enumerate(joined.input)
     )
-    convolutions = [n.name for n in model.graph.node if n.op_type == "Conv"]
-    shares = [sum(name in b.nodes for b in found) for name in convolutions]
-    return found if set(shares) == {1} else whole
+    convolutions = {n.name for n in model.graph.node if n.op_type == "Conv"}
+    if any(sum(name in b.nodes for b in found) > 1 for name in convolutions):
+        return whole
+    rest = whole[0].nodes.difference(*(b.nodes for b in found))
+    return (*found, Branch(nodes=rest)) if rest & convolutions else found
 
 
 def shift(model: Any, by: Iterable[float]) -> str:

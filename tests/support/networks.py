@@ -72,14 +72,16 @@ def residual(path: Path, seed: int = 1) -> Path:
 
 
 def pair(
-    path: Path, *, shared: bool = False, clipped: bool = False, sizes: tuple[float, ...] = (1, 1)
-) -> Path:
+    path: Path, *, shared: bool = False, clipped: bool = False, classes: bool = False,
+    sizes: tuple[float, ...] = (1, 1),
+) -> Path:  # fmt: skip
     """Two networks of four convolutions, their members, and the score: a quarter of the first and
     three of the second.
 
     Args:
         shared: both begin with the same convolution.
         clipped: no member is below 0.
+        classes: a third network of two convolutions gives two class logits.
         sizes: what each member is multiplied by; the larger it is, the larger its errors are.
     """
     g = Drawn(4)
@@ -99,4 +101,9 @@ def pair(
     members = g.op("Concat", "members", "member0", "member1", axis=1)
     parts = g.op("Mul", "parts", members, g.keep("shares", np.array([0.25, 0.75], np.float32)))
     g.op("ReduceSum", "score", parts, last, keepdims=0)
-    return g.save(path, {"members": (2,), "score": ()})
+    if not classes:
+        return g.save(path, {"members": (2,), "score": ()})
+    t = g.op("Relu", "a2", g.conv("stem2", "x", (4, 1, 3, 3), strides=[2, 2]))
+    t = g.op("Relu", "t2", g.conv("c2.0", t, (2, 4, 3, 3)))
+    g.op("ReduceMean", "class_logits", t, places, keepdims=0)
+    return g.save(path, {"members": (2,), "score": (), "class_logits": (2,)})

@@ -47,6 +47,12 @@ def test_a_clipped_member_is_not_linear(tmp_path: Path) -> None:
     assert [b.linear for b in found] == [False, False]
 
 
+def test_what_no_member_is_made_of_is_a_branch_of_its_own(tmp_path: Path) -> None:
+    found = branches(loaded(pair(tmp_path / "g.onnx", classes=True)))
+    assert [b.member for b in found] == [0, 1, None]
+    assert convolutions(found)[2] == ["c2.0", "class_logits", "stem2"]
+
+
 @pytest.mark.parametrize("make", [residual, lambda path: pair(path, shared=True)])
 def test_what_cannot_be_told_apart_is_one_branch(make: Any, tmp_path: Path) -> None:
     model = loaded(make(tmp_path / "g.onnx"))

@@ -137,7 +137,7 @@ def test_an_int8_file_without_room_has_the_longest_fp32_ends_that_keep_the_limit
     graph, made = quantised
     within(monkeypatch, 100.0)
     assert set(kept(graph, made, cache)) == {"stem", "density"}
-    monkeypatch.setattr(int8, "_MARGIN", 0.0)
+    monkeypatch.setattr(int8, "_OF_ALL", 0.0)
     other = EngineCache(cache.folder.with_name("other"))
     assert set(kept(graph, made, other)) == {"stem", "second", "shortcut", "density"}
 
