@@ -75,8 +75,8 @@ def agreeing(
 
     A branch goes one step up the ladder as long as its own member does not agree on few images. The
     mean by which a linear member departs is taken off it: rounding has a direction. Then the file
-    as a whole is judged on all images, for the worst of few says little of the worst of others; all
-    branches go up where it fails.
+    as a whole is judged on all images, for the worst of few says little of the worst of others; the
+    branches whose members fail there go up, all of them where it fails otherwise.
 
     Returns:
         (Names of the convolutions kept in FP32, what was measured where no file keeps the limits.)
@@ -91,7 +91,7 @@ def agreeing(
         kept = made.write(target, form, levels)
         found = few.said(target)
         moved = _moved(made.branches, found, few.truth)
-        short = [i for i, b in enumerate(made.branches) if not _agrees(b, found, few.truth, moved)]
+        short = _short(made.branches, few.truth, found, moved, _MARGIN)
         if not short:
             if any(moved):
                 kept = made.write(target, form, levels, moved)
@@ -99,7 +99,7 @@ def agreeing(
             if seen.judged(found, _OF_ALL).passed:
                 return kept, None
             fits = (levels, moved) if seen.judged(found, 1.0).passed else fits
-            short = list(range(len(steps)))
+            short = _short(made.branches, seen.truth, found, [], _OF_ALL) or list(range(len(steps)))
         higher = [min(s + (i in short), len(ladder) - 1) for i, s in enumerate(steps)]
         if higher == steps or all(ladder[step] is None for step in higher):
             break
@@ -119,13 +119,19 @@ def _moved(branches: Sequence[Branch], found: Arrays, truth: Arrays) -> list[flo
     return [float(np.float32(m)) if i in linear else 0.0 for i, m in enumerate(mean)]
 
 
-def _agrees(branch: Branch, found: Arrays, truth: Arrays, moved: Sequence[float]) -> bool:
-    """Whether a branch's own member is within the margin; a branch without one is judged later."""
-    if branch.member is None:
-        return True
-    column = branch.member
-    apart = np.abs(
-        found[MEMBERS][:, column].astype(np.float64) + moved[column] - truth[MEMBERS][:, column]
-    )
-    limit = TOLERANCES["int8"]
-    return bool(apart.max() <= _MARGIN * limit.worst and apart.mean() <= _MARGIN * limit.mean)
+def _short(
+    branches: Sequence[Branch], truth: Arrays, found: Arrays, moved: Sequence[float], share: float
+) -> list[int]:
+    """Numbers of the branches whose own member is beyond a share of the limits, once it is moved; a
+    branch without a member is judged with the whole."""
+    limit, short = TOLERANCES["int8"], []
+    for number, branch in enumerate(branches):
+        if branch.member is None:
+            continue
+        apart = (
+            found[MEMBERS][:, branch.member].astype(np.float64) - truth[MEMBERS][:, branch.member]
+        )
+        apart = np.abs(apart + (moved[branch.member] if moved else 0.0))
+        if apart.max() > share * limit.worst or apart.mean() > share * limit.mean:
+            short.append(number)
+    return short
