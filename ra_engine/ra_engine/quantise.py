@@ -15,6 +15,7 @@ import contextlib
 import importlib
 import io
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -83,6 +84,7 @@ class Quantiser:
             self.branches = branches(self._model)
             with contextlib.redirect_stdout(io.StringIO()):  # the library prints its progress
                 self._ranges = _ranges(clean, Path(name), images, told)
+        _rectified(self._model, self._ranges)
 
     def ladder(self) -> tuple[Level, ...]:
         """Those of ``LADDER`` that leave a convolution in INT8, each another file; where there are
@@ -242,6 +244,21 @@ def _ranges(graph: Path, scratch: Path, images: NDArray[np.float32], told: Told 
         if told is not None:
             told(min(start + _CHUNK, len(images)), len(images))
     return calibrator.compute_data()
+
+
+def _rectified(model: Any, ranges: Any) -> None:
+    """Give what only a ReLU or a clip reads the range of what comes out of it, in place.
+
+    The library does so for nodes that it quantises, in the ranges that it is handed: the next file
+    would depend on the one before. It holds for those that stay FP32 as well.
+    """
+    readers = Counter(name for node in model.graph.node for name in node.input)
+    readers.update(output.name for output in model.graph.output)
+    for node in model.graph.node:
+        if node.op_type not in ("Relu", "Clip") or readers[node.input[0]] != 1:
+            continue
+        if node.input[0] in ranges and node.output[0] in ranges:
+            ranges[node.input[0]] = ranges[node.output[0]]
 
 
 class _Thinned:

@@ -151,3 +151,12 @@ def test_thinned_tensors_show_every_column(shape: tuple[int, ...]) -> None:
     thinned = quantise._thinned(np.ascontiguousarray(columns))
     assert len(thinned) < columns.size / 6
     assert np.array_equal(np.unique(thinned), np.arange(shape[-1]))
+
+
+def test_a_file_does_not_depend_on_those_written_before(
+    quantiser: Quantiser, graph: Path, tmp_path: Path
+) -> None:
+    for level in ((0, 0), (1, 0), (0, 1)):
+        quantiser.write(tmp_path / "a.onnx", "u8", [level])
+    Quantiser(graph, IMAGES, least=12).write(tmp_path / "b.onnx", "u8", [(0, 1)])
+    assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
