@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 MEMBERS = "members"
 _PASSING = frozenset({"Unsqueeze", "Squeeze", "Gather", "Reshape", "Identity", "Flatten", "Slice"})
 _LINEAR = frozenset({"Gemm", "MatMul"})
@@ -60,7 +62,6 @@ def shift(model: Any, by: Iterable[float]) -> str:
 
     What is made of ``members``, the score first of all, is moved with it.
     """
-    import numpy as np
     from onnx import helper, numpy_helper
 
     graph = model.graph

@@ -106,8 +106,7 @@ def agreeing(
         steps = higher
     if fits is None:
         return kept, few.judged(few.said(target), 1.0)
-    levels, moved = fits
-    return made.write(target, form, levels, moved if any(moved) else ()), None
+    return made.write(target, form, *fits), None
 
 
 def _moved(branches: Sequence[Branch], found: Arrays, truth: Arrays) -> list[float]:

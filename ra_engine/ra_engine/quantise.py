@@ -116,12 +116,12 @@ class Quantiser:
         Args:
             levels: convolutions behind the first one and before each head that stay FP32 too, of
                 each branch, or one pair for all.
-            moved: constants to be added to the members; none where empty.
+            moved: constants to be added to the members; empty: none.
         """
         excluded = self._excluded(levels)
         model = type(self._model)()
         model.CopyFrom(self._model)
-        added = {shift(model, moved)} if len(moved) else set()
+        added = {shift(model, moved)} if any(moved) else set()
         with contextlib.redirect_stdout(io.StringIO()):
             _write(self._tools, model, self._ranges, sorted(excluded | added), form, target)
         return self._kept(excluded)
