@@ -112,6 +112,32 @@ def test_a_linear_member_says_the_mean_of_the_reference(
     assert np.abs((unmoved["members"] - run(clipped)["members"]).mean(0)).max() > 1e-2
 
 
+class Odd(int8.Seen):
+    """Calibration images of which two hundred and more agree, and some do not by any file."""
+
+    odd = 1
+
+    def said(self, file: Path) -> Any:
+        found = {name: rows.copy() for name, rows in super().said(file).items()}
+        found["members"][: self.odd, 1] += 50.0
+        return found
+
+
+@pytest.mark.parametrize(("odd", "agrees"), [(1, True), (2, False)])
+def test_one_odd_image_of_many_keeps_no_network_in_fp32(
+    odd: int, agrees: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = pair(tmp_path / "g.onnx", sizes=(100, 100))
+    wide = Tolerance(worst=9.0, mean=9.0, logit=9.0, cam=-1.0, place=9.0)
+    monkeypatch.setitem(TOLERANCES, "int8", wide)
+    monkeypatch.setattr(Odd, "odd", odd)
+    images = np.tile(IMAGES, (22, 1, 1, 1))[:260]
+    seen = Odd.by(OnnxRuntimeBackend().load(graph, EngineSpec()), images, 0.0)
+    made = Quantiser(graph, IMAGES, least=12)
+    kept, _ = int8.agreeing(made, seen, tmp_path / "int8.onnx", "u8", told=None)
+    assert (len(kept) < 4) == agrees
+
+
 def test_a_graph_of_which_nothing_may_be_int8_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
