@@ -46,11 +46,11 @@ SPARE = 10
 """Images that are made besides, for the gate refuses some."""
 
 
-def against(files: list[Path], folder: Path, rounds: int) -> Against:
+def against(files: list[Path], folder: Path, rounds: int, decoders: int = THREADS) -> Against:
     """Bare engine, node, bare engine, ...: what else the machine does meets both."""
     bares, nodes = [bare.engine(files)], []
     for number in range(rounds):
-        nodes.append(whole.full_queue(files, folder / str(number)))
+        nodes.append(whole.full_queue(files, folder / str(number), decoders))
         bares.append(bare.engine(files))
     return Against(
         in_turn=statistics.median(turn for turn, _ in bares),
@@ -79,7 +79,8 @@ def scoring(files: list[Path], folder: Path, rounds: int) -> list[Row]:
     packed = bare.as_jpeg_2000(files, folder / "packed-files")
     one, pool = bare.decoding(packed, 1), bare.decoding(packed, THREADS)
     jpeg = against(packed, folder / "packed", rounds)
-    limit = min(pool, jpeg.alone)
+    single = against(packed, folder / "single", rounds, 1)
+    limit, least = min(pool, jpeg.alone), min(one, single.alone)
     everything = max(plain.memory.node, jpeg.memory.node)
     return [
         ("scored, bare engine: decode, locate, score, heatmap in turn", _rate(plain.in_turn)),
@@ -94,6 +95,8 @@ def scoring(files: list[Path], folder: Path, rounds: int) -> list[Row]:
         ("JPEG 2000: whole node, full queue", _rate(jpeg.rate)),
         ("JPEG 2000: the same, from the first settled job on", _rate(jpeg.steady)),
         ("JPEG 2000: ratio node / roof (goal 0.90), likewise", jpeg.ratios(limit)),
+        ("JPEG 2000: whole node that decodes in one thread", _rate(single.rate)),
+        ("JPEG 2000: the same, ratio node / roof (goal 0.90), likewise", single.ratios(least)),
         ("peak resident memory, scorer process (goal 1200)", f"{plain.memory.scorer:.0f} MB"),
         ("the same, JPEG 2000", f"{jpeg.memory.scorer:.0f} MB"),
         ("peak resident memory, all processes of the node", f"{everything:.0f} MB"),
@@ -153,7 +156,8 @@ them as the gate does, scores them and makes the heatmaps, on one core.
 **Whole node**: all but {whole.WARM} images are sent at once to a node that has loaded its models.
 Its scorer has the same one thread for the engine and {THREADS} that decode ahead, so it may pass
 the bare engine that decodes in turn; the engine without decoding is its true roof, and with JPEG
-2000 the lower of that and of decoding with {THREADS} threads. Its rate counts from the end
+2000 the lower of that and of decoding in as many threads as the node has for it (a machine of
+{THREADS} cores has none left for the node then; of one thread the rest has a core). Its rate counts from the end
 of sending (what was scored until then is left out) or from the first settled batch, to the last
 settled job; reports may still be composed then. Receiver, database, the processes that compose
 reports (at a lower priority), the senders and the PACS that takes the reports run on the same

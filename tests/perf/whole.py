@@ -115,11 +115,13 @@ class Full:
     memory: Memory
 
 
-def full_queue(files: list[Path], folder: Path) -> Full:
-    """Send all but ``WARM`` images at once to a node that has loaded its models."""
+def full_queue(files: list[Path], folder: Path, decoders: int) -> Full:
+    """Send all but ``WARM`` images at once to a node that has loaded its models and decodes ahead
+    in so many threads."""
     done = "SELECT count(*) FROM v1_jobs WHERE state = 'scored'"
     with sink_pacs(folder / "pacs") as sink:
-        site = write_site(folder / "site", [sink.peer])
+        scoring = f"decode_threads = {decoders}"
+        site = write_site(folder / "site", [sink.peer], scoring=scoring)
         with run_node(site) as node, memory_of(node.process.pid, site) as memory:
             for number in range(WARM):
                 send_one(files[number], number + 1, node.port, sink)
