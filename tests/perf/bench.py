@@ -156,12 +156,13 @@ them as the gate does, scores them and makes the heatmaps, on one core.
 **Whole node**: all but {whole.WARM} images are sent at once to a node that has loaded its models.
 Its scorer has the same one thread for the engine and {THREADS} that decode ahead, so it may pass
 the bare engine that decodes in turn; the engine without decoding is its true roof, and with JPEG
-2000 the lower of that and of decoding in as many threads as the node has for it (a machine of
-{THREADS} cores has none left for the node then; of one thread the rest has a core). Its rate counts from the end
-of sending (what was scored until then is left out) or from the first settled batch, to the last
-settled job; reports may still be composed then. Receiver, database, the processes that compose
-reports (at a lower priority), the senders and the PACS that takes the reports run on the same
-cores. Bare engine and node take turns ({rounds} rounds of the node); figures are medians.
+2000 the lower of that and of decoding in as many threads as the node has for it. Of {THREADS} cores
+such decoding leaves none for the engine, so that this roof cannot be reached there; with one thread
+that decodes the engine has a core of its own. The node's rate counts from the end of sending (what
+was scored until then is left out) or from the first settled batch, to the last settled job; reports
+may still be composed then. Receiver, database, the processes that compose reports (at a lower
+priority), the senders and the PACS that takes the reports run on the same cores. Bare engine and
+node take turns ({rounds} rounds of the node); figures are medians.
 **Latency** runs from the start of a dcmsend process to the SR in the PACS, one image after the
 other; the first {whole.WARM} are left out: they wait for models and for processes that compose.
 

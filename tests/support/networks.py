@@ -56,6 +56,17 @@ class Drawn:
         return path
 
 
+def pooled(path: Path, seed: int = 3) -> Path:
+    """stem -> pooling by the largest of nine -> second -> score; its middle may be INT8."""
+    g = Drawn(seed)
+    a = g.op("Relu", "a", g.conv("stem", "x", (16, 1, 3, 3), pads=[1, 1, 1, 1]))
+    more = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "strides": [2, 2]}
+    b = g.op("Relu", "b", g.conv("second", g.op("MaxPool", "largest", a, **more), (16, 16, 3, 3)))
+    c = g.conv("third", b, (1, 16, 1, 1))
+    g.op("ReduceSum", "score", c, g.keep("places", np.array([1, 2, 3], np.int64)), keepdims=0)
+    return g.save(path, {"score": ()})
+
+
 def residual(path: Path, seed: int = 1) -> Path:
     """stem -> (first -> second) + shortcut -> density -> cam, score; a density head."""
     g = Drawn(seed)

@@ -16,7 +16,7 @@ from ra_engine.errors import BackendError, RuntimeMissingError
 from ra_engine.gate import measure
 from ra_engine.quantise import LADDER, Quantiser
 from ra_engine.spec import EngineSpec
-from tests.support.networks import residual
+from tests.support.networks import pooled, residual
 
 onnx = pytest.importorskip("onnx", reason="install ra-daemon[build]")
 IMAGES = np.random.default_rng(5).standard_normal((12, 1, 64, 48)).astype(np.float32)
@@ -86,6 +86,27 @@ def test_the_cpu_file_has_unsigned_activations_and_fuses_to_integer_kernels(
     run = operators(tmp_path / "run.onnx")
     assert run["QLinearConv"] == 3
     assert run["Conv"] + run["FusedConv"] == len(kept)
+
+
+def test_the_runtime_pools_before_it_quantises(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Left alone it pools integers: the same numbers, many times as slow in this order."""
+    import onnxruntime as ort
+
+    file, chosen = tmp_path / "u8.onnx", tmp_path / "chosen.onnx"
+    made = Quantiser(pooled(tmp_path / "graph.onnx"), IMAGES, least=12)
+    assert set(made.write(file, "u8")) == {"stem", "third"}
+    plain = ort.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    options = ort.SessionOptions()
+    options.optimized_model_filepath = str(chosen)
+    monkeypatch.setattr(ort, "SessionOptions", lambda: options)
+    found = OnnxRuntimeBackend().load(file, EngineSpec(precision="int8")).run(IMAGES)["score"]
+    assert (found == plain.run(["score"], {"x": IMAGES})[0]).all()
+    nodes = onnx.load(str(chosen)).graph.node
+    quantised = {o for n in nodes if n.op_type == "QuantizeLinear" for o in n.output}
+    assert quantised
+    assert not any(quantised & set(n.input) for n in nodes if "MaxPool" in n.op_type)
 
 
 def test_the_tensorrt_file_is_symmetric_and_keeps_its_biases(
