@@ -8,7 +8,6 @@ image, and ending in a straight step. Everything else is left to the image.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
 
 import cv2
 import numpy as np
@@ -24,6 +23,7 @@ _SEEN = 0.3  # share of the side that the neighbouring sides must leave
 _STEEPEST = 0.1  # rows a column: about six degrees
 _DEEPEST = 0.45  # of the image's height
 _THINNEST = 1.5  # pixels of the reduced image
+_BLUR = 5  # pixels of the reduced image: specks of other grey do not end a frame
 _INSET = 2.0  # pixels of the reduced image: the step is never sharp
 BLACK_FROM = 0.06
 """Share of the longer side. A thinner black frame is ordinary collimation: models know it."""
@@ -70,7 +70,7 @@ def _frame(shown: Field) -> dict[int, _Edge]:
     """The frame's edges by side: number of quarter turns that bring the side to the top."""
     found = {}
     for turn in range(4):
-        edge = _top(np.ascontiguousarray(np.rot90(shown, turn)))
+        edge = _top(np.rot90(shown, turn))
         if edge is not None:
             found[turn] = edge
     least = BLACK_FROM * max(shown.shape)
@@ -88,16 +88,19 @@ def _top(shown: Field) -> _Edge | None:
         return None
     if float((np.abs(shown[:2] - grey) <= _NEAR).mean()) < _ALONG:
         return None
-    near = cv2.medianBlur((np.abs(shown - np.float32(grey)) <= _NEAR).astype(np.uint8), 5)
-    depth = np.where(near.all(0), len(near), near.argmin(0))
-    seen = np.flatnonzero(depth < _DEEPEST * len(near))  # elsewhere a neighbouring side's frame
+    rows = len(shown)
+    deepest = int(np.ceil(_DEEPEST * rows))
+    upper = np.abs(shown[: deepest + _BLUR] - np.float32(grey)) <= _NEAR
+    near = cv2.medianBlur(np.ascontiguousarray(upper, np.uint8), _BLUR)[:deepest]
+    depth = np.where(near.all(0), rows, near.argmin(0))
+    seen = np.flatnonzero(depth < _DEEPEST * rows)  # elsewhere a neighbouring side's frame
     if len(seen) < _SEEN * shown.shape[1]:
         return None
     at, lean, share = _line(seen, depth[seen].astype(np.float64))
     edge = _Edge(at=at, lean=lean, white=white)
     if share < _STRAIGHT or edge.depth(shown.shape[1]) < _THINNEST:
         return None
-    inside = np.rint(at + lean * seen + _INSET + 1).astype(np.intp).clip(0, len(near) - 1)
+    inside = np.rint(at + lean * seen + _INSET + 1).astype(np.intp).clip(0, rows - 1)
     stepping = np.abs(shown[inside, seen] - grey) >= _STEP
     return edge if float(stepping.mean()) >= _STEPPING else None
 
@@ -105,18 +108,18 @@ def _top(shown: Field) -> _Edge | None:
 def _line(x: NDArray[np.intp], y: NDArray[np.float64]) -> tuple[float, float, float]:
     """The line that most points lie on, and their share: the best through two of a few of them."""
     spread = np.linspace(0, len(x) - 1, 14).astype(np.intp)
-    best = (0.0, 0.0, 0.0)
-    for i, j in combinations(spread.tolist(), 2):
-        if x[j] - x[i] < len(x) / 8:
-            continue
-        lean = float((y[j] - y[i]) / (x[j] - x[i]))
-        if abs(lean) > _STEEPEST:
-            continue
-        at = float(y[i] - lean * x[i])
-        share = float((np.abs(y - np.maximum(0, at + lean * x)) <= 1.5).mean())
-        if share > best[2]:
-            best = (at, lean, share)
-    return best
+    i, j = (spread[k] for k in np.triu_indices(len(spread), 1))
+    far = x[j] - x[i] >= len(x) / 8
+    i, j = i[far], j[far]
+    lean = (y[j] - y[i]) / (x[j] - x[i])
+    at = y[i] - lean * x[i]
+    flat = np.abs(lean) <= _STEEPEST
+    if not flat.any():
+        return 0.0, 0.0, 0.0
+    at, lean = at[flat, None], lean[flat, None]
+    share = (np.abs(y - np.maximum(0, at + lean * x)) <= 1.5).mean(1)
+    best = int(share.argmax())
+    return float(at[best, 0]), float(lean[best, 0]), float(share[best])
 
 
 def _mask(shape: tuple[int, ...], factor: int, edges: dict[int, _Edge]) -> NDArray[np.bool_]:

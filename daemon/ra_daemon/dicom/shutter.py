@@ -30,14 +30,16 @@ def shuttered(
         shapes: words of an attribute by keyword.
         numbers: numbers of an attribute by keyword.
     """
-    open_ = np.ones(shape, np.bool_)
+    open_: Mask | None = None  # nearly every image has neither: nothing is made of its size then
     for kind in ("Shutter", "Collimator"):
         for word in shapes(f"{kind}Shape"):
             draw = _DRAWN.get(word.strip().upper())
             inside = None if draw is None else draw(shape, kind, numbers)
-            if inside is not None and bool((open_ & inside).any()):
-                open_ &= inside
-    return None if bool(open_.all()) else ~open_
+            if inside is None:
+                continue
+            both = inside if open_ is None else open_ & inside
+            open_ = both if bool(both.any()) else open_
+    return None if open_ is None or bool(open_.all()) else ~open_
 
 
 def _rectangle(shape: tuple[int, int], kind: str, numbers: Numbers) -> Mask | None:

@@ -138,9 +138,15 @@ def _begin(config: Config) -> None:
 
 
 def _give_way() -> None:
-    """Let the others go first, where this process may say so."""
+    """Let the others go first, where this process may say so.
+
+    Linux' idle policy beside niceness, for wake-ups and balance take a core that runs nothing else
+    for a free one: as many reports were made beside a full queue, and a tenth more images scored.
+    """
     try:
         os.nice(_NICE)
+        if hasattr(os, "SCHED_IDLE"):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     except OSError as error:  # refused by a filter of system calls: slower scores, the same reports
         _log.warning("composer.not_nice", error=type(error).__name__)
 

@@ -129,6 +129,16 @@ def test_a_killed_process_is_replaced_and_nothing_is_lost(
     assert answers == [before, before]
 
 
+def test_processes_that_compose_give_way(
+    composers: Composers, site: tuple[Config, ReportTask]
+) -> None:
+    list(composers.compose([site[1]]))
+    assert composers._pool is not None
+    (pid,) = composers._pool._processes
+    assert os.getpriority(os.PRIO_PROCESS, pid) > os.getpriority(os.PRIO_PROCESS, 0)
+    assert os.sched_getscheduler(pid) == os.SCHED_IDLE
+
+
 def test_a_report_that_takes_too_long_is_given_up(site: tuple[Config, ReportTask]) -> None:
     config, task = site
     hasty = config.model_copy(update={"delivery": Delivering(composers=1, compose_limit_s=1e-6)})
@@ -155,6 +165,7 @@ def _confined(
         pool.close()
     try:
         os.nice(1)
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
         nice = True
     except PermissionError:
         nice = False
