@@ -86,14 +86,14 @@ def scoring(files: list[Path], folder: Path, rounds: int) -> list[Row]:
         ("scored, bare engine: decode, locate, score, heatmap in turn", _rate(plain.in_turn)),
         ("the same without decoding", _rate(plain.alone)),
         ("scored, whole node, full queue (reports are sent meanwhile)", _rate(plain.rate)),
-        ("the same, from the first settled job on", _rate(plain.steady)),
+        ("the same, once all are admitted", _rate(plain.steady)),
         ("ratio node / bare engine (goal 0.90), likewise", plain.ratios(plain.in_turn)),
         ("ratio node / bare engine without decoding, likewise", plain.ratios(plain.alone)),
         ("JPEG 2000: decoding alone, one thread", _rate(one)),
         (f"JPEG 2000: decoding alone, {THREADS} threads", _rate(pool)),
         ("JPEG 2000: bare engine, decoding and scoring in turn", _rate(jpeg.in_turn)),
         ("JPEG 2000: whole node, full queue", _rate(jpeg.rate)),
-        ("JPEG 2000: the same, from the first settled job on", _rate(jpeg.steady)),
+        ("JPEG 2000: the same, once all are admitted", _rate(jpeg.steady)),
         ("JPEG 2000: ratio node / roof (goal 0.90), likewise", jpeg.ratios(limit)),
         ("JPEG 2000: whole node that decodes in one thread", _rate(single.rate)),
         ("JPEG 2000: the same, ratio node / roof (goal 0.90), likewise", single.ratios(least)),
@@ -159,8 +159,9 @@ the bare engine that decodes in turn; the engine without decoding is its true ro
 2000 the lower of that and of decoding in as many threads as the node has for it. Of {THREADS} cores
 such decoding leaves none for the engine, so that this roof cannot be reached there; with one thread
 that decodes the engine has a core of its own. The node's rate counts from the end of sending (what
-was scored until then is left out) or from the first settled batch, to the last settled job; reports
-may still be composed then. Receiver, database, the processes that compose reports (at a lower
+was scored until then is left out), while images are still parsed, digested and entered, or from the
+first batch that is settled once all are in the queue, to the last settled job; reports may still be
+composed then. Receiver, database, the processes that compose reports (at a lower
 priority), the senders and the PACS that takes the reports run on the same cores. Bare engine and
 node take turns ({rounds} rounds of the node); figures are medians.
 **Latency** runs from the start of a dcmsend process to the SR in the PACS, one image after the

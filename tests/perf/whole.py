@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
@@ -107,8 +107,8 @@ def memory_of(pid: int, site: Path) -> Iterator[Memory]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Full:
-    """A node with a full queue: images a second from the end of sending, and from the first
-    settled job on."""
+    """A node with a full queue: images a second from the end of sending, and from the first batch
+    that is settled once all images are in the queue."""
 
     rate: float
     steady: float
@@ -128,10 +128,12 @@ def full_queue(files: list[Path], folder: Path, decoders: int) -> Full:
             dcmsend(files[WARM:], node.port, "RA_DAEMON")
             started = time.perf_counter()
             before = column(site, done)[0]
+            wait_until(lambda: column(site, "SELECT count(*) FROM v1_jobs") == [len(files)], 60)
+            admitted = datetime.now(UTC)
             wait_until(lambda: column(site, done) == [len(files)], 300, every=0.02)
             rate = (len(files) - before) / (time.perf_counter() - started)
             ends = column(site, "SELECT finished_at FROM v1_jobs ORDER BY finished_at")
-    moments = [datetime.fromisoformat(str(end)) for end in ends[WARM:]]
+    moments = [m for m in (datetime.fromisoformat(str(end)) for end in ends) if m > admitted]
     first, rest = moments[BATCH - 1], moments[BATCH:]  # a batch is settled together
     steady = len(rest) / (rest[-1] - first).total_seconds()
     return Full(rate=rate, steady=steady, memory=memory)
