@@ -16,6 +16,7 @@ import os
 import platform
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -127,12 +128,13 @@ def _ours(graph: Path, u8: Path, shape: tuple[int, int], images: int) -> Iterato
     yield Engine(name="openvino:int8", kind="openvino", graph=u8, precision="int8", **row)  # type: ignore[arg-type]
 
 
-def measure(engines: list[Engine], rounds: int) -> dict[str, Figures]:
-    """Run every engine ``rounds`` times, forwards and backwards in turn."""
+def measure(engines: list[Engine], rounds: int, left_out: dict[str, str]) -> dict[str, Figures]:
+    """Run every engine ``rounds`` times, forwards and backwards in turn; why some cannot run is
+    added to ``left_out``."""
     found = {e.name: Figures() for e in engines}
     for number in range(rounds):
         for engine in engines if number % 2 == 0 else reversed(engines):
-            got = child(engine)
+            got = None if engine.name in left_out else child(engine, left_out)
             if got is None:
                 found.pop(engine.name, None)
                 continue
@@ -144,8 +146,8 @@ def measure(engines: list[Engine], rounds: int) -> dict[str, Figures]:
     return found
 
 
-def child(engine: Engine) -> dict[str, Any] | None:
-    """One engine in a process of its own; None where it cannot run, with the reason printed."""
+def child(engine: Engine, left_out: dict[str, str]) -> dict[str, Any] | None:
+    """One engine in a process of its own; None where it cannot run, with the reason noted."""
     task = {
         "kind": engine.kind, "graph": str(engine.graph), "shape": engine.shape,
         "images": engine.images, "precision": engine.precision,
@@ -157,7 +159,7 @@ def child(engine: Engine) -> dict[str, Any] | None:
     )  # fmt: skip
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        print(f"{engine.name} is left out: {last}", file=sys.stderr)
+        left_out[engine.name] = last.split(": ", 1)[-1]
         return None
     got: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return got
@@ -191,33 +193,42 @@ def page(images: int, rounds: int) -> str:
     """Both tables, with the method."""
     whole = prepare()
     before = os.getloadavg()[0]
-    big = "Left out: it needs ra-daemon[train]."
+    left: dict[str, str] = {}
+    big, against = "Left out: it needs ra-daemon[train].", "torch eager + pytorch-grad-cam"
     if whole:
-        big = table(measure(list(ensemble(images)), rounds), "torch eager + pytorch-grad-cam")
-    small = table(measure(list(demo(images * 8)), rounds), "torch eager + pytorch-grad-cam")
-    node = table(measure(list(node_rows(images)), rounds), "itself")
-    return f"""\
-{THREADS} threads, one image at a time, {rounds} rounds of {images} images ({images * 8} of the
-bundle), each engine in a process of its own; {" ".join(cpu_features())}, Python
-{platform.python_version()}; load average {before:.1f} at the start and {os.getloadavg()[0]:.1f} at
-the end of {os.cpu_count()} cores. Rates and ratios are of the least disturbed image, p50 and p99
-of all. Written by `python -m tests.perf.engines`.
+        big = table(measure(list(ensemble(images)), rounds, left), against)
+    small = table(measure(list(demo(images * 8)), rounds, left), against)
+    node = table(measure(list(node_rows(images)), rounds, left), "itself")
+    method = f"""{THREADS} threads, one image at a time, {rounds} rounds of {images} images
+    ({images * 8} of the bundle), each engine in a process of its own; {" ".join(cpu_features())},
+    Python {platform.python_version()}; load average {before:.1f} at the start and
+    {os.getloadavg()[0]:.1f} at the end of {os.cpu_count()} cores. Rates and ratios are of the least
+    disturbed image, p50 and p99 of all. Written by `python -m tests.perf.engines`."""
+    for name, why in sorted(left.items()):
+        method += f" Left out: {name} ({why.rstrip('.')})."
+    bundle = f"""**Demonstration bundle, 384 x 288, one hand.** Its INT8 file is the one that
+    `ra-daemon models build --backend onnxruntime --precision int8` made and gated:
+    {DEMO_INT8.with_suffix(".txt").read_text()}. Where OpenVINO runs, it runs the same file."""
+    parts = (
+        _filled(method),
+        _filled(f"**Five members (3 x ResNet-50, ResNet-34, MobileNetV2), 512 x 512, {_weights()}"),
+        big,
+        _filled(bundle),
+        small,
+        _filled(
+            """**The scorer process with the demonstration bundle**: decoding, locating, both hands
+            scored, of one generated film of 1024 rows; its import holds the daemon's steps, its
+            load both bundles."""
+        ),
+        node,
+    )
+    return "\n\n".join(parts) + "\n"
 
-**Five members (3 x ResNet-50, ResNet-34, MobileNetV2), 512 x 512, {_weights()}
 
-{big}
-
-**Demonstration bundle, 384 x 288, one hand.** Its INT8 file is the one that `ra-daemon models build
---backend onnxruntime --precision int8` made and gated: {DEMO_INT8.with_suffix(".txt").read_text()}.
-OpenVINO runs the same file here.
-
-{small}
-
-**The scorer process with the demonstration bundle**: decoding, locating, both hands scored, of one
-generated film of 1024 rows; its import holds the daemon's steps, its load both bundles.
-
-{node}
-"""
+def _filled(paragraph: str) -> str:
+    """A paragraph in lines of 100 characters."""
+    words = " ".join(paragraph.split())
+    return textwrap.fill(words, 100, break_long_words=False, break_on_hyphens=False)
 
 
 def prepare() -> bool:
