@@ -94,7 +94,10 @@ def _weights() -> str:
     """What the weights are, and what the INT8 file is worth."""
     told = _ensemble() / "ensemble.txt"
     if told.is_file():
-        return f"trained briefly.** {told.read_text()}."
+        return (
+            f"trained briefly.** {told.read_text()}. Torch runs the same networks with random "
+            "weights, on which its time does not depend."
+        )
     return (
         "random weights that\ndiffer.** Its INT8 file was calibrated on "
         f"{CALIBRATION} noise images, for its speed only: a gate on random\nweights says nothing."
