@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from ra_daemon.config import Config, Peer
 
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
+_COMMANDING = str.maketrans(
+    {c: f"\\x{c:02x}" for c in (*range(32), *range(127, 160)) if chr(c) not in "\t\n"}
+    | {c: f"\\u{c:04x}" for c in (*range(0x2028, 0x202F), *range(0x2066, 0x206A))}
+)
+"""What would command a terminal or turn its text round; headers come from anywhere."""
+
 NUMBER = click.IntRange(1, 2**63 - 1)
 """Number of a row: more than a database can hold is a slip of the keyboard."""
 F = TypeVar("F", bound=Callable[..., Any])
@@ -84,7 +90,8 @@ def emit_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None
     """A table: drawn on a terminal, separated by tabs elsewhere.
 
     A tab, a line end or a backslash in a cell is written ``\\t``, ``\\n``, ``\\r`` or ``\\\\``, as
-    PostgreSQL's COPY does: one line stays one row.
+    PostgreSQL's COPY does: one line stays one row. On a terminal control characters and those that
+    change the direction of text are shown as escapes.
     """
     cells = [["" if v is None else str(v) for v in row] for row in rows]
     if not sys.stdout.isatty():
@@ -98,7 +105,7 @@ def emit_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None
 
     drawn = Table(*columns, box=box.SIMPLE_HEAD)
     for line in cells:
-        drawn.add_row(*(escape(c) for c in line))
+        drawn.add_row(*(escape(c.translate(_COMMANDING)) for c in line))
     Console().print(drawn)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -38,7 +40,8 @@ def command(
     path = folder / "ra-daemon.toml"
     if path.exists() and not force:
         raise ConfigError(f"{path} is there already.", hint="Edit it, or give --force.")
-    text = render(ae, port, [_peer(p) for p in pacs], web_port)
+    peers = _peers(pacs)
+    text = render(ae, port, peers, web_port)
     try:
         settings.check_text(text, path)
     except ConfigError as error:
@@ -48,7 +51,7 @@ def command(
     path.write_text(text, encoding="utf-8")
     path.chmod(0o600)
     click.echo(str(path))
-    name = _peer(pacs[0])["name"] if pacs else "NAME"
+    name = peers[0]["name"] if peers else "NAME"
     click.echo(
         f"Next:\n  ra-daemon doctor --config {path}\n  ra-daemon start --config {path}\n"
         f"  ra-daemon echo {name} --config {path}      (in a second shell)\n"
@@ -96,6 +99,20 @@ def set_key(text: str, key: str, value: str) -> str:
 def _quoted(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
+
+
+def _peers(pacs: Sequence[str]) -> list[dict[str, str]]:
+    """The peers of the options; none is sent everything twice."""
+    peers = [_peer(text) for text in pacs]
+    places = Counter((p["ae_title"].strip(), p["host"].lower(), int(p["port"])) for p in peers)
+    for (title, host, port), times in places.items():
+        if times > 1:
+            raise click.BadParameter(
+                f"{title}@{host}:{port} is given {times} times; give it once, or everything is "
+                "sent there as often.",
+                param_hint="--pacs",
+            )
+    return peers
 
 
 def _peer(text: str) -> dict[str, str]:

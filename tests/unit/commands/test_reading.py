@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import pty
 import socket
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +32,34 @@ def read(*arguments: str | Path) -> object:
     done = run(*arguments, "--json")
     assert done.exit_code == 0, done.output
     return json.loads(done.stdout)
+
+
+def test_a_query_of_an_empty_database_names_the_remedy(tmp_path: Path) -> None:
+    path = tmp_path / "ra-daemon.toml"
+    path.write_text(f"[store]\nroot = {json.dumps(str(tmp_path))}\n")
+    (tmp_path / "ra-daemon.db").touch()
+    done = run("query", "select * from v1_results", "--config", path)
+    assert done.exit_code == 5
+    assert "no tables yet" in done.output
+    assert "db upgrade" in done.output
+    mistyped = run("query", "select * from v1_result", "--config", path)
+    assert mistyped.exit_code == 5
+    assert "no such table: v1_result" in mistyped.output
+
+
+def test_a_header_does_not_command_the_terminal(node: Path) -> None:
+    ours, theirs = pty.openpty()
+    sql = "select 'a' || char(27) || '[2J' || char(8238) || 'b' AS told"
+    command = [sys.executable, "-m", "ra_daemon.cli", "query", sql, "--config", str(node)]
+    try:
+        subprocess.run(command, stdout=theirs, check=True, timeout=60)
+        shown = os.read(ours, 65536).decode()
+    finally:
+        os.close(theirs)
+        os.close(ours)
+    assert "\x1b[2J" not in shown
+    assert "\u202e" not in shown
+    assert r"a\x1b[2J\u202eb" in shown
 
 
 @pytest.mark.parametrize("name", COMMANDS)
