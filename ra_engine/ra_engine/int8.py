@@ -25,7 +25,7 @@ _OF_ALL = 0.9
 """The same of all calibration images: their worst is further off than that of few."""
 
 _ODD = 256
-"""One image in so many may be further off than a member may be, for the score is judged beside it.
+"""One image in so many may be further off than members may be, for the score is judged beside them.
 The gate's 32 others will then hold such an image about one time in nine; with none, one odd image
 of 300 kept a network in FP32 that agreed on all others (decision 0032)."""
 
@@ -80,7 +80,7 @@ def agreeing(
     made: Quantiser, seen: Seen, target: Path, form: Literal["u8", "s8"], *, told: Told | None
 ) -> tuple[tuple[str, ...], GateReport | None]:
     """Write the file whose branches have the shortest FP32 ends that agree well; where none does,
-    the last one that keeps the gate's limits.
+    the last one that keeps the gate's limits (but for an odd image, see ``_ODD``).
 
     A branch goes one step up the ladder as long as its own member does not agree on few images. The
     mean by which a linear member departs is taken off it: rounding has a direction. Then the file
@@ -140,17 +140,18 @@ def _moved(branches: Sequence[Branch], found: Arrays, truth: Arrays) -> list[flo
 def _short(
     branches: Sequence[Branch], truth: Arrays, found: Arrays, moved: Sequence[float], share: float
 ) -> list[int]:
-    """Numbers of the branches whose own member is beyond a share of the limits, once it is moved,
-    odd images left out of the worst; a branch without a member is judged with the whole."""
-    limit, short = TOLERANCES["int8"], []
-    for number, branch in enumerate(branches):
-        if branch.member is None:
-            continue
-        apart = (
-            found[MEMBERS][:, branch.member].astype(np.float64) - truth[MEMBERS][:, branch.member]
-        )
-        apart = np.sort(np.abs(apart + (moved[branch.member] if moved else 0.0)))
-        worst = apart[-1 - len(apart) // _ODD]
-        if worst > share * limit.worst or apart.mean() > share * limit.mean:
-            short.append(number)
-    return short
+    """Numbers of the branches whose own member is beyond a share of the limits, once it is moved. A
+    few odd images, the same for all members, are left out of the worst; a branch without a member
+    is judged with the whole."""
+    own = [(n, b.member) for n, b in enumerate(branches) if b.member is not None]
+    if not own:
+        return []
+    columns = [member for _, member in own]
+    apart = found[MEMBERS][:, columns].astype(np.float64) - truth[MEMBERS][:, columns]
+    apart = np.abs(apart + (np.array(moved)[columns] if moved else 0.0))
+    odd = np.argsort(apart.max(1), kind="stable")[len(apart) - len(apart) // _ODD :]
+    worst, mean = np.delete(apart, odd, 0).max(0), apart.mean(0)
+    limit = TOLERANCES["int8"]
+    # What is no number is within nothing.
+    within = (worst <= share * limit.worst) & (mean <= share * limit.mean)
+    return [number for (number, _), fits in zip(own, within, strict=True) if not fits]

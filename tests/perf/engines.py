@@ -196,18 +196,18 @@ def page(images: int, rounds: int) -> str:
     """Both tables, with the method."""
     whole = prepare()
     before = os.getloadavg()[0]
-    left: dict[str, str] = {}
+    left: tuple[dict[str, str], ...] = ({}, {}, {})
     big, against = "Left out: it needs ra-daemon[train].", "torch eager + pytorch-grad-cam"
     if whole:
-        big = table(measure(list(ensemble(images)), rounds, left), against)
-    small = table(measure(list(demo(images * 8)), rounds, left), against)
-    node = table(measure(list(node_rows(images)), rounds, left), "itself")
+        big = table(measure(list(ensemble(images)), rounds, left[0]), against)
+    small = table(measure(list(demo(images * 8)), rounds, left[1]), against)
+    node = table(measure(list(node_rows(images)), rounds, left[2]), "itself")
     method = f"""{THREADS} threads, one image at a time, {rounds} rounds of {images} images
     ({images * 8} of the bundle), each engine in a process of its own; {" ".join(cpu_features())},
     Python {platform.python_version()}; load average {before:.1f} at the start and
     {os.getloadavg()[0]:.1f} at the end of {os.cpu_count()} cores. Rates and ratios are of the least
     disturbed image, p50 and p99 of all. Written by `python -m tests.perf.engines`."""
-    for name, why in sorted(left.items()):
+    for name, why in sorted({pair for one in left for pair in one.items()}):
         method += f" Left out: {name} ({why.rstrip('.')})."
     bundle = f"""**Demonstration bundle, 384 x 288, one hand.** Its INT8 file is the one that
     `ra-daemon models build --backend onnxruntime --precision int8` made and gated:
@@ -229,9 +229,10 @@ def page(images: int, rounds: int) -> str:
 
 
 def _filled(paragraph: str) -> str:
-    """A paragraph in lines of 100 characters."""
-    words = " ".join(paragraph.split())
-    return textwrap.fill(words, 100, break_long_words=False, break_on_hyphens=False)
+    """A paragraph in lines of 100 characters; none begins with what Markdown takes for a quote."""
+    words = " ".join(paragraph.split()).replace(" >= ", "\xa0>=\xa0").replace(" <= ", "\xa0<=\xa0")
+    filled = textwrap.fill(words, 100, break_long_words=False, break_on_hyphens=False)
+    return filled.replace("\xa0", " ")
 
 
 def prepare() -> bool:

@@ -69,7 +69,8 @@ def receive_node(files: list[Path], site: Path) -> float:
 
 @dataclass(slots=True, kw_only=True)
 class Memory:
-    """Peak resident MB: of all processes together, and of the scorer process."""
+    """Peak resident MB: of all processes together, as seen twice a second, and of the scorer
+    process, as the kernel keeps it."""
 
     node: float = 0.0
     scorer: float = 0.0
@@ -85,11 +86,22 @@ class Memory:
             except (psutil.Error, OSError, ValueError):
                 continue
             self.node = max(self.node, sum(resident.values()))
-            self.scorer = max(self.scorer, resident.get(scorer, 0.0))
+            if scorer in resident:
+                self.scorer = max(self.scorer, peak_mb(scorer))
 
     def stop(self) -> None:
         """End the watch."""
         self._stop.set()
+
+
+def peak_mb(pid: int) -> float:
+    """Most resident MB that a process had until now.
+
+    Raises:
+        OSError: it is gone.
+    """
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return sum(float(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
 @contextmanager
@@ -134,7 +146,8 @@ def full_queue(files: list[Path], folder: Path, decoders: int) -> Full:
     moments = [datetime.fromisoformat(str(end)) for end in ends]
     last = moments[-1]
     after_sending = [m for m in moments if m > sent]
-    first, *rest = [m for m in moments if m > admitted][BATCH - 1 :]  # a batch is settled together
+    first = [m for m in moments if m > admitted][BATCH - 1]
+    rest = [m for m in moments if m > first]  # a batch is settled together
     return Full(
         rate=len(after_sending) / (last - sent).total_seconds(),
         steady=len(rest) / (last - first).total_seconds(),

@@ -113,19 +113,32 @@ def test_a_linear_member_says_the_mean_of_the_reference(
 
 
 class Odd(int8.Seen):
-    """Calibration images of which two hundred and more agree, and some do not by any file."""
+    """Calibration images of which some do not agree by any file: image, member, by how much."""
 
-    odd = 1
+    odd: tuple[tuple[int, int, float], ...] = ()
 
     def said(self, file: Path) -> Any:
         found = {name: rows.copy() for name, rows in super().said(file).items()}
-        found["members"][: self.odd, 1] += 50.0
+        for image, member, apart in self.odd:
+            found["members"][image, member] += apart
         return found
 
 
-@pytest.mark.parametrize(("odd", "agrees"), [(1, True), (2, False)])
+@pytest.mark.parametrize(
+    ("odd", "agrees"),
+    [
+        (((0, 1, 50.0),), True),
+        (((0, 0, 50.0), (0, 1, -50.0)), True),
+        (((0, 1, 50.0), (1, 1, 50.0)), False),
+        (((0, 0, 50.0), (1, 1, 50.0)), False),
+        (((0, 1, float("nan")),), False),
+    ],
+)
 def test_one_odd_image_of_many_keeps_no_network_in_fp32(
-    odd: int, agrees: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    odd: tuple[tuple[int, int, float], ...],
+    agrees: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     graph = pair(tmp_path / "g.onnx", sizes=(100, 100))
     wide = Tolerance(worst=9.0, mean=9.0, logit=9.0, cam=-1.0, place=9.0)
