@@ -33,6 +33,9 @@ MOST = 4
 """Processes, where the configuration names no number."""
 
 _log = log.get(__name__)
+_PATIENCE_S = 10.0
+"""Wall time of a report under the idle policy, which can starve; then niceness alone must do."""
+
 _NICE = 10  # images that wait for a score go before reports that wait to be written
 _held: tuple[Config, ObjectStore] | None = None
 
@@ -43,6 +46,7 @@ class Composers:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._pool: ProcessPoolExecutor | None = None
+        self._idle = hasattr(os, "SCHED_IDLE")  # Linux
 
     @property
     def number(self) -> int:
@@ -74,6 +78,8 @@ class Composers:
     def _together(self, tasks: Sequence[ReportTask]) -> Iterator[tuple[ReportTask, Answer | None]]:
         """Answers in order; None where the pool broke or was too late, and was replaced."""
         limit = self._config.delivery.compose_limit_s
+        if self._idle:
+            limit = min(limit, _PATIENCE_S)
         try:
             waiting: list[tuple[ReportTask, Future[Answer]]] = [
                 (task, self._running().submit(_compose, task)) for task in tasks
@@ -87,7 +93,10 @@ class Composers:
                 answer = None if future.cancelled() else future.result(limit)
             except (BrokenProcessPool, Late) as error:
                 answer = None
-                self._broken("took too long" if isinstance(error, Late) else "died")
+                if self._idle and isinstance(error, Late):
+                    self._starved()
+                else:
+                    self._broken("took too long" if isinstance(error, Late) else "died")
             yield task, answer
 
     def _running(self) -> ProcessPoolExecutor:
@@ -96,9 +105,15 @@ class Composers:
                 self.number,
                 mp_context=multiprocessing.get_context("spawn"),  # fork copies threads' locks
                 initializer=_begin,
-                initargs=(self._config,),
+                initargs=(self._config, self._idle),
             )
         return self._pool
+
+    def _starved(self) -> None:
+        """Where every core is busy with others, what is idle hardly runs: not so from now on."""
+        _log.warning("composer.starved", seconds=_PATIENCE_S)
+        self._idle = False
+        self.close()
 
     def _broken(self, what: str) -> None:
         if self._pool is not None:
@@ -116,7 +131,7 @@ def remedy_of(cause: str) -> str:
     return hint_of(cause) or ComposeError.hint
 
 
-def _begin(config: Config) -> None:
+def _begin(config: Config, idle: bool) -> None:  # noqa: FBT001 - an initializer's arguments
     """Entry of a process of the pool."""
     global _held
     import gc
@@ -130,22 +145,22 @@ def _begin(config: Config) -> None:
         signal.signal(number, signal.SIG_IGN)  # the parent decides when to stop
     log.configure(config.log)
     watch_parent()
-    _give_way()
+    _give_way(idle=idle)
     cv2.setNumThreads(1)
     gc.freeze()  # what the imports made stays: no collection need walk it
     gc.set_threshold(50_000)  # a report is many small objects that all live until it is written
     _held = (config, ObjectStore(config.root))
 
 
-def _give_way() -> None:
+def _give_way(*, idle: bool) -> None:
     """Let the others go first, where this process may say so.
 
-    Linux' idle policy beside niceness, for wake-ups and balance take a core that runs nothing else
-    for a free one: as many reports were made beside a full queue, and a tenth more images scored.
+    Under Linux' idle policy wake-ups and balance take a core that runs nothing else for a free one:
+    beside a full queue as many reports were made, and a twentieth to a tenth more images scored.
     """
     try:
         os.nice(_NICE)
-        if hasattr(os, "SCHED_IDLE"):
+        if idle:
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     except OSError as error:  # refused by a filter of system calls: slower scores, the same reports
         _log.warning("composer.not_nice", error=type(error).__name__)
