@@ -130,20 +130,13 @@ KINDS = {
 }  # fmt: skip
 
 
-def peak_mb() -> float:
-    """Of this program alone: what getrusage tells holds the parent's memory from before exec."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM"):
-            return float(line.split()[1]) / 1024
-    return float("nan")
-
-
 def main() -> None:
     """Load, warm up, measure."""
     import numpy as np
 
     task = json.loads(sys.argv[1])
     from tests.perf.engines import THREADS
+    from tests.perf.memory import peak_mb
 
     if task["kind"] in ("torch", "torch-demo", "eager"):
         import torch  # noqa: F401 - its import is part of what is measured

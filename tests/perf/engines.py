@@ -131,10 +131,14 @@ def _ours(graph: Path, u8: Path, shape: tuple[int, int], images: int) -> Iterato
     yield Engine(name="openvino:int8", kind="openvino", graph=u8, precision="int8", **row)  # type: ignore[arg-type]
 
 
-def measure(engines: list[Engine], rounds: int, left_out: dict[str, str]) -> dict[str, Figures]:
-    """Run every engine ``rounds`` times, forwards and backwards in turn; why some cannot run is
-    added to ``left_out``."""
+def measure(engines: list[Engine], rounds: int, baseline: str) -> tuple[str, dict[str, str]]:
+    """Run every engine ``rounds`` times, forwards and backwards in turn.
+
+    Returns:
+        Their table, and why the others could not run.
+    """
     found = {e.name: Figures() for e in engines}
+    left_out: dict[str, str] = {}
     for number in range(rounds):
         for engine in engines if number % 2 == 0 else reversed(engines):
             got = None if engine.name in left_out else child(engine, left_out)
@@ -146,7 +150,7 @@ def measure(engines: list[Engine], rounds: int, left_out: dict[str, str]) -> dic
             figures.import_s.append(got["import_s"])
             figures.start_s.append(got["start_s"])
             figures.peak_mb = max(figures.peak_mb, got["peak_mb"])
-    return found
+    return table(found, baseline), left_out
 
 
 def child(engine: Engine, left_out: dict[str, str]) -> dict[str, Any] | None:
@@ -196,18 +200,18 @@ def page(images: int, rounds: int) -> str:
     """Both tables, with the method."""
     whole = prepare()
     before = os.getloadavg()[0]
-    left: tuple[dict[str, str], ...] = ({}, {}, {})
+    left: dict[str, str] = {}
     big, against = "Left out: it needs ra-daemon[train].", "torch eager + pytorch-grad-cam"
     if whole:
-        big = table(measure(list(ensemble(images)), rounds, left[0]), against)
-    small = table(measure(list(demo(images * 8)), rounds, left[1]), against)
-    node = table(measure(list(node_rows(images)), rounds, left[2]), "itself")
+        big, left = measure(list(ensemble(images)), rounds, against)
+    small, left_of_bundle = measure(list(demo(images * 8)), rounds, against)
+    node, _ = measure(list(node_rows(images)), rounds, "itself")
     method = f"""{THREADS} threads, one image at a time, {rounds} rounds of {images} images
     ({images * 8} of the bundle), each engine in a process of its own; {" ".join(cpu_features())},
     Python {platform.python_version()}; load average {before:.1f} at the start and
     {os.getloadavg()[0]:.1f} at the end of {os.cpu_count()} cores. Rates and ratios are of the least
     disturbed image, p50 and p99 of all. Written by `python -m tests.perf.engines`."""
-    for name, why in sorted({pair for one in left for pair in one.items()}):
+    for name, why in sorted({**left_of_bundle, **left}.items()):
         method += f" Left out: {name} ({why.rstrip('.')})."
     bundle = f"""**Demonstration bundle, 384 x 288, one hand.** Its INT8 file is the one that
     `ra-daemon models build --backend onnxruntime --precision int8` made and gated:

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from ra_daemon.config import Scoring
+from tests.perf.memory import peak_mb
 from tests.support.processes import free_port, listening, run_node, wait_until
 from tests.support.site import REPORTS, SinkPacs, column, sink_pacs, write_site
 
@@ -92,16 +93,6 @@ class Memory:
     def stop(self) -> None:
         """End the watch."""
         self._stop.set()
-
-
-def peak_mb(pid: int) -> float:
-    """Most resident MB that a process had until now.
-
-    Raises:
-        OSError: it is gone.
-    """
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return sum(float(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
 @contextmanager

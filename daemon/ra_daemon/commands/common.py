@@ -141,7 +141,7 @@ def database(config: Config) -> Iterator[sa.Engine]:
 
 
 def check_there(config: Config) -> None:
-    """Refuse an SQLite file that is not there; opened for writing it would be made.
+    """Refuse an SQLite file that is not there, or empty; opened for writing it would be made.
 
     Raises:
         DatabaseLostError: it is gone, and the store has objects.
@@ -151,7 +151,7 @@ def check_there(config: Config) -> None:
     from ra_daemon.store.schema import check_lost
 
     path = sqlite_path(config)
-    if path is not None and not path.is_file():
+    if path is not None and not (path.is_file() and path.stat().st_size):
         check_lost(None, config.root)
         raise StoreError(
             "There is no database yet.", hint="ra-daemon start makes it; or ra-daemon db upgrade."

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -13,6 +11,8 @@ import click
 from ra_daemon.errors import ConfigError
 
 _PACS = re.compile(r"(?P<name>[^=\s]+)=(?P<ae>[^@]{1,16})@(?P<host>\[[^\]]+\]|[^:]+):(?P<port>\d+)")
+
+_NOT_WRITTEN = "Correct the options; nothing was written."
 
 
 @click.command("init")
@@ -30,7 +30,7 @@ def command(
     folder: Path, *, ae: str, port: int, pacs: tuple[str, ...], web_port: int, force: bool
 ) -> None:
     """Write FOLDER/ra-daemon.toml with every key and what it means."""
-    from ra_daemon import settings
+    from ra_daemon import contradictions, settings
 
     if web_port == port:
         raise click.BadParameter(
@@ -40,13 +40,15 @@ def command(
     path = folder / "ra-daemon.toml"
     if path.exists() and not force:
         raise ConfigError(f"{path} is there already.", hint="Edit it, or give --force.")
-    peers = _peers(pacs)
+    peers = [_peer(p) for p in pacs]
     text = render(ae, port, peers, web_port)
     try:
-        settings.check_text(text, path)
+        config = settings.check_text(text, path)
     except ConfigError as error:
-        error.hint = "Correct the options; nothing was written."
+        error.hint = _NOT_WRITTEN
         raise
+    for fault in contradictions.idle(config):
+        raise ConfigError(f"{fault}.", hint=_NOT_WRITTEN)
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     path.chmod(0o600)
@@ -99,20 +101,6 @@ def set_key(text: str, key: str, value: str) -> str:
 def _quoted(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
-
-
-def _peers(pacs: Sequence[str]) -> list[dict[str, str]]:
-    """The peers of the options; none is sent everything twice."""
-    peers = [_peer(text) for text in pacs]
-    places = Counter((p["ae_title"].strip(), p["host"].lower(), int(p["port"])) for p in peers)
-    for (title, host, port), times in places.items():
-        if times > 1:
-            raise click.BadParameter(
-                f"{title}@{host}:{port} is given {times} times; give it once, or everything is "
-                "sent there as often.",
-                param_hint="--pacs",
-            )
-    return peers
 
 
 def _peer(text: str) -> dict[str, str]:

@@ -16,7 +16,6 @@ MAX_ITEMS = 20_000
 MAX_INFLATED = 1 << 29
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _ITEMS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")  # little and big endian
-_ITEM_BYTE = b"\xe0"
 _CHUNK = 1 << 20
 _META = 1 << 16
 
@@ -27,29 +26,17 @@ def check(path: Path) -> None:
     Raises:
         UnreadableError: too many sequence items, or too big once inflated.
     """
-    # One byte of each tag is sought first: of most files it tells enough, in a third of the time.
-    if _count(path, _ITEM_BYTE) > MAX_ITEMS and _count(path, *_ITEMS) > MAX_ITEMS:
-        raise UnreadableError(f"The data set has more than {MAX_ITEMS} sequence items.")
-
-
-def _count(path: Path, *sought: bytes) -> int:
-    """How often one of some byte strings occurs; no further than what is too many.
-
-    Raises:
-        UnreadableError: too big once inflated.
-    """
-    found = inflated = 0
+    items = inflated = 0
     tail = b""
     for chunk in _content(path):
         inflated += len(chunk)
         if inflated > MAX_INFLATED and inflated > path.stat().st_size:
             raise UnreadableError("The data set is too big once inflated.")
         window = tail + chunk
-        found += sum(window.count(one) for one in sought)
-        if found > MAX_ITEMS:
-            break
-        tail = window[max(0, len(window) - len(sought[0]) + 1) :]
-    return found
+        items += sum(window.count(tag) for tag in _ITEMS)
+        if items > MAX_ITEMS:
+            raise UnreadableError(f"The data set has more than {MAX_ITEMS} sequence items.")
+        tail = window[-3:]
 
 
 def _content(path: Path) -> Iterator[bytes]:

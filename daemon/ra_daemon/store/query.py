@@ -27,8 +27,6 @@ Columns = list[str]
 Rows = list[tuple[Any, ...]]
 
 _ALLOWED = frozenset({"select", "with", "values", "explain"})
-_VIEWS = frozenset({"v1_results", "v1_refusals", "v1_instances", "v1_jobs", "v1_deliveries"})
-_NO_VIEW = re.compile(r'(no such table: |relation ")(main\.)?(?P<view>\w+)')
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _SKIP = re.compile(
     r"""
@@ -177,15 +175,8 @@ def _refused(error: BaseException) -> StoreError:
     # The database's message names tables, columns and positions; it can quote the statement.
     if type(error).__name__ == "DatabaseError":  # of SQLite: the file, not the statement
         return of_database(error)
-    told = str(error).splitlines()[0]
-    missing = _NO_VIEW.match(told)
-    if missing is not None and missing["view"] in _VIEWS:
-        return StoreError(
-            "The database has no tables yet.",
-            hint="ra-daemon start makes them; or ra-daemon db upgrade.",
-        )
     return StoreError(
-        f"The database refuses the query: {told}",
+        f"The database refuses the query: {str(error).splitlines()[0]}",
         hint="docs/trials.md describes the views; select * ... limit 1 shows a view's columns.",
     )
 

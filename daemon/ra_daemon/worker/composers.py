@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures import TimeoutError as Late
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 
 from ra_daemon import log
 from ra_daemon.config import Config
@@ -91,12 +92,12 @@ class Composers:
         for task, future in waiting:
             try:
                 answer = None if future.cancelled() else future.result(limit)
-            except (BrokenProcessPool, Late) as error:
+            except BrokenProcessPool:
                 answer = None
-                if self._idle and isinstance(error, Late):
-                    self._starved()
-                else:
-                    self._broken("took too long" if isinstance(error, Late) else "died")
+                self._broken("died")
+            except Late:
+                answer = None
+                self._late()
             yield task, answer
 
     def _running(self) -> ProcessPoolExecutor:
@@ -104,13 +105,15 @@ class Composers:
             self._pool = ProcessPoolExecutor(
                 self.number,
                 mp_context=multiprocessing.get_context("spawn"),  # fork copies threads' locks
-                initializer=_begin,
-                initargs=(self._config, self._idle),
+                initializer=partial(_begin, self._config, idle=self._idle),
             )
         return self._pool
 
-    def _starved(self) -> None:
+    def _late(self) -> None:
         """Where every core is busy with others, what is idle hardly runs: not so from now on."""
+        if not self._idle:
+            self._broken("took too long")
+            return
         _log.warning("composer.starved", seconds=_PATIENCE_S)
         self._idle = False
         self.close()
@@ -131,7 +134,7 @@ def remedy_of(cause: str) -> str:
     return hint_of(cause) or ComposeError.hint
 
 
-def _begin(config: Config, idle: bool) -> None:  # noqa: FBT001 - an initializer's arguments
+def _begin(config: Config, *, idle: bool) -> None:
     """Entry of a process of the pool."""
     global _held
     import gc

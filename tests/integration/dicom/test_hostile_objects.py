@@ -107,9 +107,8 @@ def test_items_split_between_chunks_are_counted(tmp_path: Path) -> None:
     path.write_bytes(b"x" * ((1 << 16) - 2) + ITEM * (guard.MAX_ITEMS + 1))
     with pytest.raises(UnreadableError):
         guard.check(path)
-    for before in (b"x" * ((1 << 16) - 2), ITEM[-1:] * 100_000):
-        path.write_bytes(before + ITEM * guard.MAX_ITEMS)
-        guard.check(path)
+    path.write_bytes(b"x" * ((1 << 16) - 2) + ITEM * guard.MAX_ITEMS)
+    guard.check(path)
 
 
 def test_sequences_within_sequences_without_end(store: ObjectStore, radiograph: Path) -> None:

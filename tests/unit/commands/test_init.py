@@ -67,7 +67,7 @@ def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
         (("--port", "8042"), 2, "another --web-port"),
         (("--ae", "   "), 3, "node.ae_title"),
         (("--pacs", "a=A@192.0.2.1:104", "--pacs", "a=B@192.0.2.2:104"), 3, "'a' is given twice"),
-        (("--pacs", "a=A@Host:104", "--pacs", "b=A@host:104"), 2, "A@host:104 is given 2 times"),
+        (("--pacs", "a=A@Host:104", "--pacs", "b=A@host:104"), 3, "are those of peer 'a'"),
     ],
 )
 def test_what_cannot_be_is_told_before_anything_is_written(

@@ -40,11 +40,12 @@ def test_a_query_of_an_empty_database_names_the_remedy(tmp_path: Path) -> None:
     (tmp_path / "ra-daemon.db").touch()
     done = run("query", "select * from v1_results", "--config", path)
     assert done.exit_code == 5
-    assert "no tables yet" in done.output
+    assert "no database yet" in done.output
     assert "db upgrade" in done.output
-    mistyped = run("query", "select * from v1_result", "--config", path)
-    assert mistyped.exit_code == 5
-    assert "no such table: v1_result" in mistyped.output
+    (tmp_path / "objects" / "00").mkdir(parents=True)
+    (tmp_path / "objects" / "00" / "a.dcm").touch()
+    lost = run("query", "select * from v1_results", "--config", path)
+    assert "database is gone or empty" in lost.output
 
 
 def test_a_header_does_not_command_the_terminal(node: Path) -> None:
