@@ -26,7 +26,7 @@ from ra_engine.views import KNUCKLE, WRIST, invert, quarter_turn
 SERIES_NUMBER = 9002
 HEIGHT = 900
 _HEAD, _FOOT, _BAR = 96, 44, 70
-_INK, _WARN = (235, 235, 235), (255, 214, 64)
+_INK, _WARN, _RIM = (235, 235, 235), (255, 214, 64), (0, 0, 0)
 _SMALLEST = 9  # letters of a picture, in pixels
 Picture = NDArray[np.uint8]
 
@@ -247,7 +247,9 @@ def _letters(image: Image.Image, scored: Scored, scale: float, second: int) -> N
             x, y = (float(v) for v in wrist + 0.5 * (wrist - knuckle))
             x, y = min(x, second - 100), min(max(y + _HEAD - 8, _HEAD), bottom)
         for shift in (0, second):
-            pen.text((max(2.0, x) + shift, y), names[view.side], fill=_WARN, font=font)
+            at = (max(2.0, x) + shift, y)
+            # A rim: often it lies on a bright forearm.
+            pen.text(at, names[view.side], fill=_WARN, font=font, stroke_width=2, stroke_fill=_RIM)
 
 
 @cache

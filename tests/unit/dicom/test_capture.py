@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from pydicom import Dataset, dcmread
 
-from ra_daemon.dicom.capture import compose_capture
+from ra_daemon.dicom.capture import _WARN, _letters, compose_capture
 from ra_daemon.dicom.report_input import ReportInput
 from tests.support import dicom_sources, scored
 
@@ -83,6 +83,16 @@ def test_it_says_what_made_it_and_what_it_is_not_for(capture: Dataset) -> None:
 def test_the_pixels_hold_the_words(capture: Dataset, words: str) -> None:
     assert likeness(capture.pixel_array, words) > 0.95
     assert likeness(capture.pixel_array, words[::-1]) < 0.6
+
+
+def test_the_side_has_a_dark_rim_on_bright_bone() -> None:
+    image = Image.new("RGB", (1600, 780), (255, 255, 255))
+    _letters(image, scored.both_hands(), 1.0, 800)
+    shown = np.asarray(image)
+    letters = (shown == _WARN).all(2)
+    dark = (shown.max(2) < 40).astype(np.uint8)
+    assert letters.sum() > 50
+    assert cv2.dilate(dark, np.ones((7, 7), np.uint8))[letters].all()
 
 
 def likeness(picture: NDArray[np.uint8], words: str) -> float:
