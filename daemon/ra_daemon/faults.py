@@ -30,6 +30,11 @@ _SQLITE = (  # part of SQLite's message, what it means, remedy
         "Let the node's user write the folder of the database, see store.root.",
     ),
     (
+        ("is locked",),
+        "The SQLite file is in use",
+        "End what holds it (another program that writes to it for long), then try again.",
+    ),
+    (
         ("disk I/O",),
         "The disk of the SQLite file failed",
         "Run df on store.root, for a full disk may fail so; then look for its errors in dmesg.",

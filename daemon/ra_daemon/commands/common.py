@@ -100,12 +100,14 @@ def emit_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None
         return
     from rich import box
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
-    drawn = Table(*columns, box=box.SIMPLE_HEAD)
+    drawn = Table(box=box.SIMPLE_HEAD)
+    for name in columns:
+        drawn.add_column(Text(name.translate(_COMMANDING)))
     for line in cells:
-        drawn.add_row(*(escape(c.translate(_COMMANDING)) for c in line))
+        drawn.add_row(*(Text(cell.translate(_COMMANDING)) for cell in line))
     Console().print(drawn)
 
 

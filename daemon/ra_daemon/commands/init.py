@@ -10,7 +10,9 @@ import click
 
 from ra_daemon.errors import ConfigError
 
-_PACS = re.compile(r"(?P<name>[^=\s]+)=(?P<ae>[^@]{1,16})@(?P<host>\[[^\]]+\]|[^:]+):(?P<port>\d+)")
+_PACS = re.compile(
+    r"(?P<name>[^=\s]+)=(?P<ae>[^@]{1,16})@(?P<host>\[[^\]]+\]|[^:]+):(?P<port>[0-9]{1,5})"
+)
 
 _NOT_WRITTEN = "Correct the options; nothing was written."
 
@@ -105,9 +107,14 @@ def _quoted(text: str) -> str:
 
 def _peer(text: str) -> dict[str, str]:
     match = _PACS.fullmatch(text)
-    if match is None or not all(part.strip() for part in match.groups()):
+    if match is None or not all(part.strip(" []") for part in match.groups()):
         raise click.BadParameter(
             f"{text!r}: write NAME=AE@HOST:PORT, e.g. main=PACS@192.0.2.10:104", param_hint="--pacs"
         )
     host = match["host"].strip("[]")
-    return {"name": match["name"], "ae_title": match["ae"], "host": host, "port": match["port"]}
+    return {
+        "name": match["name"],
+        "ae_title": match["ae"],
+        "host": host,
+        "port": str(int(match["port"])),
+    }

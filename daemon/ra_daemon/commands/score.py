@@ -114,6 +114,7 @@ class Run:
 
     def score(self, paths: Sequence[Path]) -> list[dict[str, Any]]:
         """One row a file, in order."""
+        from ra_daemon.dicom import guard
         from ra_daemon.dicom.read import identify, read_header
         from ra_daemon.domain import Reason, Refused
         from ra_daemon.worker.messages import ScoreTask
@@ -122,14 +123,18 @@ class Run:
         outcomes: dict[int, Outcome] = {}
         tasks = []
         for number, path in enumerate(paths):
+            parsable = False
             try:
                 if not path.is_file():
                     outcomes[number] = _no_file(path)
                     continue
+                guard.check(path)
+                parsable = True
                 headers[number] = read_header(path)
             except UnreadableError as error:
                 outcomes[number] = Refused(reason=Reason.UNREADABLE, detail=str(error))
-                if (known := identify(path)) is not None:
+                known = identify(path) if parsable else None
+                if known is not None:
                     headers[number] = known
                 continue
             except OSError as error:  # of one file: the others are scored

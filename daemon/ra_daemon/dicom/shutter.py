@@ -17,7 +17,8 @@ Numbers = Callable[[str], Sequence[float]]
 """Values of an attribute by keyword; empty where it is absent or malformed."""
 
 Mask = NDArray[np.bool_]
-_FARTHEST = 1e6  # pixels; OpenCV counts in 32 bits, and edges may lie outside the image
+_FARTHEST = 65_535.0  # pixels: as many rows or columns as an image can have; edges may lie outside
+_MOST_VALUES = 2 * 5_000  # of a polygon: drawing takes time for each corner, and nobody has more
 
 
 def shuttered(
@@ -32,8 +33,8 @@ def shuttered(
     """
     open_: Mask | None = None  # nearly every image has neither: nothing is made of its size then
     for kind in ("Shutter", "Collimator"):
-        for word in shapes(f"{kind}Shape"):
-            draw = _DRAWN.get(word.strip().upper())
+        for word in dict.fromkeys(word.strip().upper() for word in shapes(f"{kind}Shape")):
+            draw = _DRAWN.get(word)
             inside = None if draw is None else draw(shape, kind, numbers)
             if inside is None:
                 continue
@@ -56,7 +57,7 @@ def _rectangle(shape: tuple[int, int], kind: str, numbers: Numbers) -> Mask | No
 def _circle(shape: tuple[int, int], kind: str, numbers: Numbers) -> Mask | None:
     centre = numbers(f"CenterOfCircular{kind}")
     radius = numbers(f"RadiusOfCircular{kind}")[:1]
-    if len(centre) != 2 or not _near((*centre, *radius)) or not radius:
+    if len(centre) != 2 or not radius or not _near((*centre, *radius)) or radius[0] <= 0:
         return None
     y, x = (np.arange(n, dtype=np.float64) for n in shape)
     away = (y[:, None] - (centre[0] - 1)) ** 2 + (x - (centre[1] - 1)) ** 2
@@ -66,7 +67,7 @@ def _circle(shape: tuple[int, int], kind: str, numbers: Numbers) -> Mask | None:
 
 def _polygon(shape: tuple[int, int], kind: str, numbers: Numbers) -> Mask | None:
     given = numbers(f"VerticesOfThePolygonal{kind}")
-    if len(given) < 6 or len(given) % 2 or not _near(given):
+    if not 6 <= len(given) <= _MOST_VALUES or len(given) % 2 or not _near(given):
         return None
     corners = np.array(given).reshape(-1, 2)[:, ::-1] - 1  # row, column -> x, y from 0
     inside = np.zeros(shape, np.uint8)

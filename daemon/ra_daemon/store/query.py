@@ -173,7 +173,8 @@ def _from_driver(error: BaseException) -> bool:
 
 def _refused(error: BaseException) -> StoreError:
     # The database's message names tables, columns and positions; it can quote the statement.
-    if type(error).__name__ == "DatabaseError":  # of SQLite: the file, not the statement
+    # Of SQLite these are the file's fault, not the statement's.
+    if type(error).__name__ == "DatabaseError" or "is locked" in str(error):
         return of_database(error)
     return StoreError(
         f"The database refuses the query: {str(error).splitlines()[0]}",

@@ -57,12 +57,15 @@ class Composers:
 
     def compose(self, tasks: Sequence[ReportTask]) -> Iterator[tuple[ReportTask, Answer]]:
         """Compose all; one that brings its process down, or takes too long, harms no other."""
-        again: list[ReportTask] = []
+        idle, again = self._idle, list[ReportTask]()
         for task, answer in self._together(tasks):
             if answer is None:
                 again.append(task)
             else:
                 yield task, answer
+        if idle and not self._idle:  # starved, which is no report's fault: the same once more
+            yield from self.compose(again)
+            return
         for task in again:
             for _task, answer in self._together([task]):
                 yield task, "compose.crashed" if answer is None else answer

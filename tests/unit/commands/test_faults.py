@@ -15,6 +15,7 @@ from ra_daemon import faults
 from ra_daemon.cli import main
 from ra_daemon.config import Config
 from ra_daemon.errors import DatabaseLostError, DiskFullError, FileSystemError
+from ra_daemon.store import query
 from ra_daemon.store.objects import ObjectStore
 from tests.support.processes import free_port
 
@@ -269,6 +270,13 @@ def test_a_database_on_a_full_disk_has_the_code_of_a_full_disk(cause: Exception)
 
 def test_a_disk_that_fails_under_sqlite_is_told_so() -> None:
     assert "df on store.root" in faults.of_database(sqlite3.OperationalError("disk I/O error")).hint
+
+
+def test_a_locked_sqlite_file_is_no_fault_of_a_query() -> None:
+    locked = sqlite3.OperationalError("database is locked")
+    assert "holds it" in faults.of_database(locked).hint
+    assert query._refused(locked).hint == faults.of_database(locked).hint
+    assert "limit 1" in query._refused(sqlite3.OperationalError("no such table: v1_x")).hint
 
 
 def test_faults_of_the_program_keep_their_traceback() -> None:

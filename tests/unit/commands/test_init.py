@@ -91,12 +91,29 @@ def test_the_usual_port_of_the_pages_is_free_for_dicom(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "pacs", ["main", "main=PACS", "main=PACS@host", "=PACS@h:1", "a=B@h:x", "a= @h:1", "a=B@ :1"]
+    "pacs",
+    [
+        "main",
+        "main=PACS",
+        "main=PACS@host",
+        "=PACS@h:1",
+        "a=B@h:x",
+        "a= @h:1",
+        "a=B@ :1",
+        "a=B@[]:104",
+        "a=B@h:" + "1" * 5000,
+        "a=B@h:\u0661",
+    ],
 )
 def test_a_peer_in_another_form_is_a_usage_error(tmp_path: Path, pacs: str) -> None:
     done = run("init", tmp_path / "x", "--pacs", pacs)
     assert done.exit_code == 2
     assert "NAME=AE@HOST:PORT" in done.output
+
+
+def test_a_port_may_begin_with_zeros(tmp_path: Path) -> None:
+    assert run("init", tmp_path, "--pacs", "a=B@h:00104").exit_code == 0
+    assert settings.load(tmp_path / "ra-daemon.toml", environ={}).peer[0].port == 104
 
 
 def test_the_template_is_the_annotated_file_of_the_deployment() -> None:

@@ -50,7 +50,7 @@ def test_a_query_of_an_empty_database_names_the_remedy(tmp_path: Path) -> None:
 
 def test_a_header_does_not_command_the_terminal(node: Path) -> None:
     ours, theirs = pty.openpty()
-    sql = "select 'a' || char(27) || '[2J' || char(8238) || 'b' AS told"
+    sql = "select 'a' || char(27) || '[2J' || char(8238) || 'b' AS told, ':bug:' AS [[/red]"
     command = [sys.executable, "-m", "ra_daemon.cli", "query", sql, "--config", str(node)]
     try:
         subprocess.run(command, stdout=theirs, check=True, timeout=60)
@@ -61,6 +61,8 @@ def test_a_header_does_not_command_the_terminal(node: Path) -> None:
     assert "\x1b[2J" not in shown
     assert "\u202e" not in shown
     assert r"a\x1b[2J\u202eb" in shown
+    assert ":bug:" in shown, "a cell is no markup"
+    assert "[/red" in shown, "and no head of a column"
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -19,6 +19,7 @@ from ra_daemon.cli import main
 from ra_daemon.commands.score import Run
 from ra_daemon.commands.score_names import Names
 from ra_daemon.config import Route
+from ra_daemon.dicom import guard
 from ra_daemon.domain import Outcome
 from ra_daemon.worker.messages import ScoreTask
 from ra_engine.types import Measurement
@@ -50,6 +51,17 @@ def score(config: Path, *arguments: str | Path) -> tuple[Result, list[dict[str, 
     done = CliRunner().invoke(main, words)
     assert done.exit_code in (0, 1, 2), done.output
     return done, json.loads(done.stdout)
+
+
+def test_a_file_that_would_exhaust_its_reader_is_not_parsed(
+    config: Path, images: Path, tmp_path: Path
+) -> None:
+    bomb, whole = tmp_path / "bomb.dcm", min(images.glob("*.dcm"))
+    bomb.write_bytes(whole.read_bytes() + b"\xfe\xff\x00\xe0" * (guard.MAX_ITEMS + 1))
+    _done, rows = score(config, bomb, whole, "--out", tmp_path / "out")
+    row, other = rows
+    assert (row["status"], other["status"]) == ("refused", "scored")
+    assert "sequence items" in str(row["reason"])
 
 
 def test_a_scored_file_has_figures_report_and_heatmap(

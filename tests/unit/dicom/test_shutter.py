@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 
 from ra_daemon.dicom import read
-from ra_daemon.dicom.shutter import shuttered
+from ra_daemon.dicom.shutter import _DRAWN, shuttered
 from ra_engine.types import Radiograph
 from tests.support import dicom_sources
 
@@ -116,6 +116,12 @@ def test_several_shapes_leave_what_lies_in_all_of_them() -> None:
         {"ShutterShape": "CIRCULAR", "CenterOfCircularShutter": [5, 5]},
         {"ShutterShape": "POLYGONAL", "VerticesOfThePolygonalShutter": [1, 2, 3, 4]},
         {"ShutterShape": "POLYGONAL", "VerticesOfThePolygonalShutter": [1, 2, 3, 4, 1e12, 6]},
+        {"ShutterShape": "POLYGONAL", "VerticesOfThePolygonalShutter": [1, 2, 3, 4, 65536, 6]},
+        {"ShutterShape": "POLYGONAL", "VerticesOfThePolygonalShutter": [5, 5, 9, 9, 5, 9] * 2000},
+        {
+            "ShutterShape": "CIRCULAR", "CenterOfCircularShutter": [30, 40],
+            "RadiusOfCircularShutter": -9,
+        },
     ],
 )  # fmt: skip
 def test_a_shape_that_says_nothing_or_leaves_nothing_is_none(header: dict[str, Any]) -> None:
@@ -149,3 +155,10 @@ def test_a_files_shutter_and_padding_are_its_mask(tmp_path: Path) -> None:
     ds.CenterOfCircularShutter = [7]  # half of it: a dirty header is no reason to fail
     ds.save_as(path)
     assert isinstance(read.decode(path), Radiograph)
+
+
+def test_a_shape_that_is_named_many_times_is_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+    monkeypatch.setitem(_DRAWN, "CIRCULAR", lambda _shape, kind, _numbers: drawn.append(kind))
+    shuttered((60, 80), lambda keyword: ["CIRCULAR", " circular"] * 9, lambda _keyword: [])
+    assert drawn == ["Shutter", "Collimator"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -147,6 +147,24 @@ def test_processes_that_compose_are_idle_until_they_starve(
             assert all(os.getpriority(os.PRIO_PROCESS, pid) > 0 for pid in pids)
     finally:
         pool.close()
+
+
+def test_a_starve_is_not_the_one_death_that_a_report_may_meet(
+    site: tuple[Config, ReportTask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, task = site
+    tasks = [task, replace(task, report_id=5)]
+    pool = Composers(config)
+    turns: list[int] = []
+
+    def together(held: Sequence[ReportTask]) -> Iterator[tuple[ReportTask, Answer | None]]:
+        turns.append(len(held))
+        pool._idle = False  # the first turn starves, in the second a process dies
+        yield from ((one, None if len(turns) < 3 else []) for one in held)
+
+    monkeypatch.setattr(pool, "_together", together)
+    assert list(pool.compose(tasks)) == [(one, []) for one in tasks]
+    assert turns == [2, 2, 1, 1]
 
 
 def test_a_report_that_takes_too_long_is_given_up(site: tuple[Config, ReportTask]) -> None:
